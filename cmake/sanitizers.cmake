@@ -1,0 +1,5 @@
+set(CARAT_SANITIZE "" CACHE STRING "empty, or a list for -fsanitize=: address,undefined or thread")
+if(CARAT_SANITIZE)
+  add_compile_options(-fsanitize=${CARAT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
+  add_link_options(-fsanitize=${CARAT_SANITIZE})
+endif()
