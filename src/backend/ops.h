@@ -1,0 +1,82 @@
+#pragma once
+// The verbs of a forward pass. The model is written once over these; a backend decides how and where each runs.
+//
+// Tensors are f32 views [T, cols] owned by the backend: a result lives until the layer after the one that made it begins (two arenas take turns), results made
+// before the first begin_layer() live until end(). A verb never changes its inputs. A row's bits never depend on the other rows of a call.
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "backend/batch.h"
+#include "backend/kv_store.h"
+#include "backend/specs.h"
+#include "tensor/tensor.h"
+
+namespace carat {
+
+// Where place() takes a matrix's rows from: fill `out` with rows [row0, row0 + n), in file order (row_bytes(dtype, in) bytes each). Thread-safe.
+struct MatrixSource {
+  DType dtype = DType::f32;
+  int64_t in = 0;
+  int64_t out = 0;
+  float scale = 1.0f;
+  std::function<void(int64_t row0, int64_t n, std::byte* out)> read;
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  virtual const char* name() const = 0;                        // "cpu/avx512_vnni", "ref"
+
+  // Copies a matrix into the backend's own layout. Fails with unsupported or io.
+  virtual Linear place(const MatrixSource& source) = 0;
+  virtual std::unique_ptr<KvStore> make_kv_store(const KvLayout& layout, int32_t num_slots) { return std::make_unique<KvStore>(layout, num_slots); }
+
+  // A step: begin, (begin_layer, verbs)*, end.
+  virtual void begin(KvStore& kv) = 0;
+  virtual void begin_layer() = 0;
+  virtual void end() = 0;
+
+  virtual Tensor empty(int64_t rows, int64_t cols) = 0;        // uninitialised
+  // Rows of a table, times scale: [ids, table.in].
+  virtual Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) = 0;
+  virtual Tensor linear(Tensor x, const Linear& w) = 0;        // x W^T: [T, in] -> [T, out]
+  // weight null: no multiply. cols of x may be a multiple of `width`: each part of that width is normalised by itself (heads, per-layer inputs).
+  virtual Tensor rms_norm(Tensor x, const float* weight, float eps, int64_t width) = 0;
+  virtual Tensor rope(Tensor x, const RopeSpec& rope, int64_t head_dim, std::span<const int32_t> positions) = 0;
+  virtual Tensor add(Tensor a, Tensor b) = 0;
+  virtual Tensor mul(Tensor a, Tensor b) = 0;
+  virtual Tensor scale(Tensor x, float s) = 0;
+  virtual Tensor gelu_mul(Tensor gate, Tensor up) = 0;         // gelu_tanh(gate) * up
+  virtual Tensor columns(Tensor x, int64_t begin, int64_t n) = 0;             // a copy of some columns
+  virtual Tensor rows(Tensor x, std::span<const int32_t> rows) = 0;           // a copy of some rows
+  // k, v: [T, kv heads * head_dim] into the cache. A chunk's rows are all written before any is read.
+  virtual void kv_write(const AttentionSpec& spec, Tensor k, Tensor v, const Batch& batch) = 0;
+  virtual void kv_write_one(const AttentionSpec& spec, Tensor n, const Batch& batch) = 0;
+  // q: [T, heads * head_dim] -> the same shape; everything is read from the cache.
+  virtual Tensor attention(Tensor q, const AttentionSpec& spec, const Batch& batch) = 0;
+  // softmax over all experts' logits, the top_k largest (ties to the lower expert), renormalised.
+  virtual Routing route(Tensor logits, int64_t top_k) = 0;
+  virtual Tensor experts(Tensor x, const ExpertStack& stack, const Routing& routing) = 0;
+
+  // Coarse verbs: default bodies compose the fine ones; an override gives the same bits with fewer passes over memory.
+  virtual Tensor add_norm(Tensor x, Tensor h, const float* weight, float eps) { return add(x, rms_norm(h, weight, eps, h.cols)); }
+  virtual Tensor gated_mlp(Tensor x, const GatedMlp& mlp) { return linear(gelu_mul(linear(x, mlp.gate), linear(x, mlp.up)), mlp.down); }
+  virtual Tensor head_norm_rope(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) {
+    return rope(rms_norm(x, weight, eps, head_dim), spec, head_dim, positions);
+  }
+  // cap 0: none.
+  virtual Tensor logits(Tensor x, const Linear& head, float cap) = 0;
+
+  // Named values for tests and telemetry; null costs nothing.
+  std::function<void(const char* name, int64_t layer, Tensor value)> tap;
+};
+
+struct CpuOptions {
+  int num_threads = 0;             // 0: default_num_threads()
+  const char* isa = "";            // "" = the best this CPU has
+};
+std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);   // fails with invalid_argument for an unknown isa, naming those there are
+std::unique_ptr<Ops> make_ref_ops();                             // plain loops in f32, no SIMD, one thread: the oracle
+
+}  // namespace carat

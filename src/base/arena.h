@@ -1,0 +1,53 @@
+#pragma once
+// Bump allocation for the activations of a step. Memory is kept between resets, so that a warmed-up step allocates nothing.
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace carat {
+
+class Arena {
+ public:
+  // 64-byte aligned, uninitialised, valid until reset().
+  void* allocate(size_t bytes) {
+    bytes = (bytes + 63) & ~size_t{63};
+    while (chunk_ < chunks_.size() && used_ + bytes > chunks_[chunk_].size) next();
+    if (chunk_ == chunks_.size()) {
+      const size_t size = bytes > kChunk ? bytes : kChunk;
+      chunks_.push_back({static_cast<std::byte*>(::operator new(size, std::align_val_t{64})), size});
+    }
+    void* p = chunks_[chunk_].data + used_;
+    used_ += bytes;
+    return p;
+  }
+  template <typename T>
+  T* allocate_array(int64_t n) { return static_cast<T*>(allocate(static_cast<size_t>(n) * sizeof(T))); }
+
+  void reset() { chunk_ = 0, used_ = 0; }
+  size_t capacity() const {
+    size_t sum = 0;
+    for (const Chunk& c : chunks_) sum += c.size;
+    return sum;
+  }
+
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena() {
+    for (const Chunk& c : chunks_) ::operator delete(c.data, std::align_val_t{64});
+  }
+
+ private:
+  static constexpr size_t kChunk = size_t{4} << 20;
+  struct Chunk {
+    std::byte* data;
+    size_t size;
+  };
+  void next() { ++chunk_, used_ = 0; }
+  std::vector<Chunk> chunks_;
+  size_t chunk_ = 0;
+  size_t used_ = 0;
+};
+
+}  // namespace carat
