@@ -110,6 +110,8 @@ class Checkpoint {
  private:
   friend class GgufReader;
   friend class SafetensorsReader;
+  void index_tensors();                                              // fails with corrupt on a name given twice
+  void index_metadata();
   CheckpointKind kind_ = CheckpointKind::gguf;
   std::filesystem::path path_;
   std::vector<TensorInfo> tensors_;
