@@ -12,6 +12,7 @@ namespace carat {
 inline constexpr uint64_t kMaxSafetensorsHeader = 100'000'000;  // as in the reference implementation
 inline constexpr size_t kMaxSafetensorsRank = 8;
 inline constexpr size_t kMaxSafetensorsName = 1024;
+inline constexpr uint64_t kMaxSafetensorsIndex = uint64_t{32} << 20;
 inline constexpr size_t kMaxShards = 1024;
 
 // A name that stays in its folder: no separators, no "..", no hidden files, no control bytes.

@@ -2,12 +2,13 @@
 #include <array>
 #include <cstring>
 #include <numeric>
+#include <set>
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "formats/gguf.h"
 #include "formats/json_cursor.h"
 #include "formats/printable.h"
-#include "formats/gguf.h"
 #include "formats/safetensors.h"
 
 namespace carat {
@@ -204,18 +205,18 @@ void SafetensorsReader::read_folder(Checkpoint& checkpoint, const std::filesyste
   }
 
   const std::string where = index.string();
-  const std::string text = read_text_file(index, kMaxSafetensorsHeader);
-  std::vector<std::string> shards;
+  const std::string text = read_text_file(index, kMaxSafetensorsIndex);
+  std::set<std::string> shards;
+  uint64_t entries = 0;
   walk_index(text, where, [&](const std::string& tensor, const std::string& file) {
-    if (!shards.empty() && shards.back() == file) return;  // entries of one shard mostly follow one another
+    if (++entries > kMaxTensors) fail(ErrorCode::unsupported, "{}: weight_map: more than {} tensors", where, kMaxTensors);
+    if (shards.contains(file)) return;
     if (!is_plain_file_name(file) || !file.ends_with(".safetensors"))
       fail(ErrorCode::corrupt, "{}: weight_map: tensor {} lies in {}, which is no plain *.safetensors name; the file is damaged", where,
            printable(tensor), printable(file));
-    if (std::find(shards.begin(), shards.end(), file) != shards.end()) return;
     if (shards.size() >= kMaxShards) fail(ErrorCode::unsupported, "{}: weight_map: more than {} files", where, kMaxShards);
-    shards.push_back(file);
+    shards.insert(file);
   });
-  std::sort(shards.begin(), shards.end());
   for (const std::string& shard : shards) {
     if (!std::filesystem::exists(folder / shard, ec))
       fail(ErrorCode::not_found, "{}: weight_map: {} is not in the folder; fetch it", where, shard);
