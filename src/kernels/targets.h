@@ -1,0 +1,15 @@
+#pragma once
+// One function an instruction set, each defined in targets/<name>.cpp. Only dispatch.cpp (and tests) call them: a table must not run on a CPU that lacks the set.
+#include "kernels/kernels.h"
+
+namespace carat::kernels {
+
+const KernelTable* scalar_table();
+const KernelTable* avx2_table();
+const KernelTable* avx2_vnni_table();
+const KernelTable* avx512_table();
+const KernelTable* avx512_vnni_table();
+const KernelTable* neon_table();
+const KernelTable* neon_dotprod_table();
+
+}  // namespace carat::kernels

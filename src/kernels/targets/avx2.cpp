@@ -1,0 +1,14 @@
+#include "kernels/simd/avx2.h"
+
+#include "kernels/generic/table.h"
+#include "kernels/targets.h"
+
+namespace carat::kernels {
+namespace {
+struct Simd : Avx2<false> {};   // a name of its own: everything instantiated with it is local to this file
+constexpr KernelTable kTable = make_table<Simd>("avx2");
+}  // namespace
+
+const KernelTable* avx2_table() { return &kTable; }
+
+}  // namespace carat::kernels
