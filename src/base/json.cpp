@@ -84,6 +84,8 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
 
 Json parse_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) fail(ErrorCode::exhausted, "{}: {} bytes of JSON, at most {} are read", what, text.size(), limits.max_bytes);
+  // JSON holds no NUL, and the library takes one for the end of the text.
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) fail(ErrorCode::corrupt, "{}: not valid JSON at byte {}", what, nul);
   TreeBuilder builder(what, limits.max_depth);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();
