@@ -1,0 +1,104 @@
+// Experts on the CPU: rows are gathered by expert, the matrices of all active experts are one list of pieces for the pool, a row's experts are added in slot order.
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/cpu_ops.h"
+#include "backend/routing.h"
+#include "base/error.h"
+
+namespace carat {
+namespace {
+
+struct Group {            // the rows of one active expert
+  const Expert* expert;
+  int32_t index;
+  int64_t first, rows;    // in the gathered order
+  kernels::QuantRows x;   // gathered rows, quantised (when the matrix is)
+  kernels::QuantRows h;
+};
+
+constexpr int64_t kPanelsAPiece = 8;
+
+int64_t pieces_of(const Linear& w) { return ((w.out + kernels::kLanes - 1) / kernels::kLanes + kPanelsAPiece - 1) / kPanelsAPiece; }
+
+}  // namespace
+
+Routing CpuOps::route(Tensor logits, int64_t top_k) {
+  Tensor p = empty(logits.rows, logits.cols);
+  auto* experts = arena_.array<int32_t>(logits.rows * top_k);
+  auto* weights = arena_.array<float>(logits.rows * top_k);
+  for (int64_t r = 0; r < logits.rows; ++r) {
+    std::memcpy(p.row(r), logits.row(r), static_cast<size_t>(logits.cols) * sizeof(float));
+    k_.softmax(p.row(r), p.cols);
+    choose_experts(p.row(r), p.cols, top_k, experts + r * top_k, weights + r * top_k);
+  }
+  return {experts, weights, logits.rows, top_k};
+}
+
+Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routing) {
+  const int64_t num_experts = static_cast<int64_t>(stack.experts.size());
+  const int64_t slots = x.rows * routing.top_k;
+  const int64_t width = stack.experts[0].down.in;
+  const int64_t hidden = stack.experts[0].down.out;
+
+  // place[slot]: where slot's row stands in the gathered order.
+  auto* count = arena_.array<int64_t>(num_experts + 1);
+  std::fill_n(count, num_experts + 1, 0);
+  for (int64_t s = 0; s < slots; ++s) ++count[routing.experts[s] + 1];
+  auto* groups = arena_.array<Group>(num_experts);
+  int64_t num_groups = 0;
+  for (int64_t e = 0; e < num_experts; ++e) {
+    if (count[e + 1] > 0) groups[num_groups++] = {&stack.experts[static_cast<size_t>(e)], static_cast<int32_t>(e), count[e], count[e + 1], {}, {}};
+    count[e + 1] += count[e];
+  }
+  auto* place = arena_.array<int64_t>(slots);
+  for (int64_t s = 0; s < slots; ++s) place[s] = count[routing.experts[s]]++;
+
+  Tensor gathered = empty(slots, x.cols);
+  for_rows(slots, x.cols, [&](int64_t begin, int64_t end, int) {
+    for (int64_t s = begin; s < end; ++s) std::memcpy(gathered.row(place[s]), x.row(s / routing.top_k), static_cast<size_t>(x.cols) * sizeof(float));
+  });
+  auto part = [](const kernels::QuantRows& q, int64_t first, int64_t n) {
+    kernels::QuantRows p = q;
+    p.q += first * q.k, p.scale += first * (q.k / kernels::kGroup), p.sum16 += first * (q.k / 16), p.rows = n;
+    return p;
+  };
+  auto part_of = [](Tensor t, int64_t first, int64_t n) { return Tensor{t.row(first), n, t.cols}; };
+  auto run = [&](Tensor in, Tensor out, Linear Expert::*matrix) {
+    kernels::QuantRows q;
+    if (is_quantised((groups[0].expert->*matrix).dtype)) q = quantise(in);
+    const int64_t pieces = pieces_of(groups[0].expert->*matrix);
+    pool_.parallel_for(num_groups * pieces, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t j = begin; j < end; ++j) {
+        const Group& g = groups[j / pieces];
+        const Linear& w = g.expert->*matrix;
+        const kernels::QuantRows rows = q.q ? part(q, g.first, g.rows) : q;
+        const int64_t panel = j % pieces * kPanelsAPiece;
+        const int64_t panels = (w.out + kernels::kLanes - 1) / kernels::kLanes;
+        matmul(w, part_of(in, g.first, g.rows), &rows, panel, std::min(panel + kPanelsAPiece, panels), part_of(out, g.first, g.rows));
+      }
+    });
+  };
+  Tensor gate_up = empty(slots, 2 * width);
+  run(gathered, gate_up, &Expert::gate_up);
+  Tensor h = empty(slots, width);
+  for_rows(slots, 2 * width, [&](int64_t begin, int64_t end, int) {
+    for (int64_t s = begin; s < end; ++s) k_.gelu_mul(gate_up.row(s), gate_up.row(s) + width, width, h.row(s));
+  });
+  Tensor down = empty(slots, hidden);
+  run(h, down, &Expert::down);
+
+  Tensor out = empty(x.rows, hidden);
+  for_rows(x.rows, hidden * routing.top_k, [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) {
+      std::memset(out.row(r), 0, static_cast<size_t>(hidden) * sizeof(float));
+      for (int64_t i = 0; i < routing.top_k; ++i) {
+        const int64_t s = r * routing.top_k + i;
+        k_.axpy(down.row(place[s]), routing.weights[s] * stack.scale[static_cast<size_t>(routing.experts[s])], hidden, out.row(r));
+      }
+    }
+  });
+  return out;
+}
+
+}  // namespace carat

@@ -1,0 +1,129 @@
+#include "backend/cpu/cpu_ops.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace carat {
+
+std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options) {
+  const kernels::KernelTable* table = kernels::find_table(options.isa);
+  if (!table) {
+    std::string usable;
+    const kernels::TableList list = kernels::available_tables();
+    for (int i = 0; i < list.count; ++i) usable += std::string(usable.empty() ? "" : ", ") + list.tables[i]->name;
+    fail(ErrorCode::invalid_argument, "isa '{}': this CPU has no such instruction set or Carat has no kernels for it; use one of {}", options.isa, usable);
+  }
+  return std::make_unique<CpuOps>(*table, options.num_threads > 0 ? options.num_threads : default_num_threads());
+}
+
+CpuOps::CpuOps(const kernels::KernelTable& table, int num_threads) : k_(table), name_(std::string("cpu/") + table.name), pool_(num_threads) {}
+
+void CpuOps::begin(KvStore& kv) {
+  kv_ = &kv;
+  arena_.begin();
+  quantised_of_ = nullptr;
+}
+
+void CpuOps::begin_layer() {
+  arena_.begin_layer();
+  quantised_of_ = nullptr;   // its address may be given out again
+}
+
+void CpuOps::end() { kv_ = nullptr; }
+
+Tensor CpuOps::rms_norm(Tensor x, const float* weight, float eps, int64_t width) {
+  Tensor out = empty(x.rows, x.cols);
+  for_rows(x.size() / width, width, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) k_.rms_norm(x.data + i * width, weight, eps, width, out.data + i * width);
+  });
+  return out;
+}
+
+Tensor CpuOps::rope(Tensor x, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) {
+  Tensor out = empty(x.rows, x.cols);
+  RopeTable& table = ropes_.of(spec);
+  const int64_t pairs = table.pairs();
+  table.reserve(*std::max_element(positions.begin(), positions.end()) + 1);
+  for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
+    float cos[kernels::kMaxHeadDim / 2], sin[kernels::kMaxHeadDim / 2];
+    for (int64_t r = begin; r < end; ++r) {
+      table.angles(positions[static_cast<size_t>(r)], cos, sin);
+      std::memcpy(out.row(r), x.row(r), static_cast<size_t>(x.cols) * sizeof(float));
+      for (int64_t h = 0; h < x.cols; h += head_dim) k_.rope(out.row(r) + h, head_dim / 2, pairs, cos, sin);
+    }
+  });
+  return out;
+}
+
+Tensor CpuOps::head_norm_rope(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) {
+  Tensor out = empty(x.rows, x.cols);
+  RopeTable& table = ropes_.of(spec);
+  const int64_t pairs = table.pairs();
+  table.reserve(*std::max_element(positions.begin(), positions.end()) + 1);
+  for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
+    float cos[kernels::kMaxHeadDim / 2], sin[kernels::kMaxHeadDim / 2];
+    for (int64_t r = begin; r < end; ++r) {
+      table.angles(positions[static_cast<size_t>(r)], cos, sin);
+      for (int64_t h = 0; h < x.cols; h += head_dim) {
+        k_.rms_norm(x.row(r) + h, weight, eps, head_dim, out.row(r) + h);
+        k_.rope(out.row(r) + h, head_dim / 2, pairs, cos, sin);
+      }
+    }
+  });
+  return out;
+}
+
+Tensor CpuOps::add(Tensor a, Tensor b) {
+  Tensor out = empty(a.rows, a.cols);
+  for_rows(a.rows, a.cols, [&](int64_t begin, int64_t end, int) { k_.add(a.row(begin), b.row(begin), (end - begin) * a.cols, out.row(begin)); });
+  return out;
+}
+
+Tensor CpuOps::mul(Tensor a, Tensor b) {
+  Tensor out = empty(a.rows, a.cols);
+  for_rows(a.rows, a.cols, [&](int64_t begin, int64_t end, int) { k_.mul(a.row(begin), b.row(begin), (end - begin) * a.cols, out.row(begin)); });
+  return out;
+}
+
+Tensor CpuOps::scale(Tensor x, float s) {
+  Tensor out = empty(x.rows, x.cols);
+  for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) { k_.scale(x.row(begin), s, (end - begin) * x.cols, out.row(begin)); });
+  return out;
+}
+
+Tensor CpuOps::gelu_mul(Tensor gate, Tensor up) {
+  Tensor out = empty(gate.rows, gate.cols);
+  for_rows(gate.rows, gate.cols, [&](int64_t begin, int64_t end, int) { k_.gelu_mul(gate.row(begin), up.row(begin), (end - begin) * gate.cols, out.row(begin)); });
+  return out;
+}
+
+Tensor CpuOps::add_norm(Tensor x, Tensor h, const float* weight, float eps) {
+  Tensor out = empty(x.rows, x.cols);
+  for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) k_.add_rms_norm(x.row(r), h.row(r), weight, eps, x.cols, out.row(r));
+  });
+  return out;
+}
+
+Tensor CpuOps::columns(Tensor x, int64_t begin, int64_t n) {
+  Tensor out = empty(x.rows, n);
+  for (int64_t r = 0; r < x.rows; ++r) std::memcpy(out.row(r), x.row(r) + begin, static_cast<size_t>(n) * sizeof(float));
+  return out;
+}
+
+Tensor CpuOps::rows(Tensor x, std::span<const int32_t> rows) {
+  Tensor out = empty(static_cast<int64_t>(rows.size()), x.cols);
+  for (size_t i = 0; i < rows.size(); ++i) std::memcpy(out.row(static_cast<int64_t>(i)), x.row(rows[i]), static_cast<size_t>(x.cols) * sizeof(float));
+  return out;
+}
+
+Tensor CpuOps::logits(Tensor x, const Linear& head, float cap) {
+  Tensor out = linear(x, head);
+  if (cap > 0)
+    for_rows(out.rows, out.cols, [&](int64_t begin, int64_t end, int) { k_.softcap(out.row(begin), cap, (end - begin) * out.cols); });
+  return out;
+}
+
+}  // namespace carat
