@@ -89,10 +89,10 @@ def load_gguf(path):
     theta, theta_local = key("rope.freq_base"), key("rope.freq_base_swa", 10000.0)
     factor = key("rope.scaling.factor", 1.0) if key("rope.scaling.type") == "linear" else 1.0
     pick = lambda a, b: [a if s else b for s in sliding]
-    c = Config(arch == "gemma3", n, key("embedding_length"), key("attention.head_count"), key("attention.layer_norm_rms_epsilon", 1e-6), key("attention.sliding_window"), list(sliding),
-               spread(key("attention.head_count_kv")), pick(local, full), pick(theta_local, theta), pick(1.0, factor),
-               key("attention.shared_kv_layers", 0), key("embedding_length_per_layer_input", 0), key("final_logit_softcapping", 0.0),
-               key("expert_used_count", 0))
+    c = Config(arch == "gemma3", n, key("embedding_length"), key("attention.head_count"), key("attention.layer_norm_rms_epsilon", 1e-6),
+               key("attention.sliding_window"), list(sliding), spread(key("attention.head_count_kv")), pick(local, full),
+               pick(theta_local, theta), pick(1.0, factor), key("attention.shared_kv_layers", 0), key("embedding_length_per_layer_input", 0),
+               key("final_logit_softcapping", 0.0), key("expert_used_count", 0))
     tensors = {t.name: gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float64) for t in reader.tensors}
     return c, tensors
 
