@@ -1,0 +1,28 @@
+#pragma once
+// A command of the program: its name, what --help says, and a function that declares its options and returns what to do with them.
+#include <functional>
+#include <string_view>
+
+namespace CLI {
+class App;
+}
+
+namespace carat::cli {
+
+// Does the command's work after its options were parsed; gives the exit status (0 done, 130 interrupted) or throws carat::Error.
+using Action = std::function<int()>;
+
+struct Command {
+  std::string_view name;
+  std::string_view summary;  // one line for `carat --help`
+  std::string_view notes;    // examples and explanations at the end of `carat NAME --help`
+  Action (*setup)(CLI::App& app);
+};
+
+// One file a command. main.cpp lists them.
+extern const Command kRunCommand;
+extern const Command kScoreCommand;
+extern const Command kTokenizeCommand;
+extern const Command kInspectCommand;
+
+}  // namespace carat::cli

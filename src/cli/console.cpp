@@ -1,0 +1,137 @@
+#include "cli/console.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace carat::cli {
+namespace {
+
+constexpr size_t kMaxInput = size_t{1} << 30;
+constexpr size_t kMaxLine = size_t{256} << 20;
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+
+[[noreturn]] void fail_output() {
+  fail(ErrorCode::io, "the answer could not be written, to standard output: {}, free space or let its reader stay", std::strerror(errno));
+}
+
+struct CloseFile {
+  void operator()(FILE* file) const {
+    if (file != stdin) std::fclose(file);
+  }
+};
+using File = std::unique_ptr<FILE, CloseFile>;
+
+File open_input(const std::string& path) {
+  if (path == "-") return File(stdin);
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) {
+    fail(errno == ENOENT ? ErrorCode::not_found : ErrorCode::io, "the input cannot be read, {}: {}, check the path", terminal_safe(path), std::strerror(errno));
+  }
+  if (S_ISDIR(status.st_mode)) fail(ErrorCode::io, "the input cannot be read, {}: it is a folder, name a file", terminal_safe(path));
+  File file(std::fopen(path.c_str(), "rb"));
+  if (!file) fail(ErrorCode::io, "the input cannot be read, {}: {}, check its permissions", terminal_safe(path), std::strerror(errno));
+  return file;
+}
+
+void check_read(FILE* file, const std::string& path) {
+  if (std::ferror(file)) fail(ErrorCode::io, "the input cannot be read, {}: {}, try again", input_name(path), std::strerror(errno));
+}
+
+// Bytes of the well-formed UTF-8 character at the start of text, 0 if there is none.
+size_t character_bytes(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  const size_t n = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < n) return 0;
+  for (size_t i = 1; i < n; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  // Overlong forms, surrogates, and what lies above U+10FFFF.
+  if ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f) || (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f))
+    return 0;
+  return n;
+}
+
+}  // namespace
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_output();
+}
+
+void print_json(const nlohmann::ordered_json& document) {
+  print(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  print("\n");
+}
+
+void flush_output() {
+  if (std::fflush(stdout) != 0) fail_output();
+}
+
+bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) == 1; }
+bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
+
+std::string input_name(const std::string& path) { return path == "-" ? "standard input" : terminal_safe(path); }
+
+std::string read_input(const std::string& path) {
+  const File file = open_input(path);
+  std::string text;
+  char buffer[1 << 16];
+  while (const size_t n = std::fread(buffer, 1, sizeof buffer, file.get())) {
+    if (text.size() + n > kMaxInput) fail(ErrorCode::exhausted, "the input is longer than 1 GiB, {}, cut it into parts", input_name(path));
+    text.append(buffer, n);
+  }
+  check_read(file.get(), path);
+  return text;
+}
+
+void for_each_line(const std::string& path, const std::function<void(std::string_view line, int64_t number)>& fn) {
+  const File file = open_input(path);
+  char* line = nullptr;
+  size_t capacity = 0;
+  const auto free_line = [&](void*) { std::free(line); };
+  const std::unique_ptr<void, decltype(free_line)> guard(file.get(), free_line);
+  int64_t number = 0;
+  while (true) {
+    const ssize_t n = ::getline(&line, &capacity, file.get());
+    if (n < 0) break;
+    ++number;
+    std::string_view text(line, static_cast<size_t>(n));
+    if (text.size() > kMaxLine) fail(ErrorCode::exhausted, "a line is longer than 256 MiB, {} line {}, cut it into parts", input_name(path), number);
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    fn(text, number);
+  }
+  check_read(file.get(), path);
+}
+
+std::string terminal_safe(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const size_t n = character_bytes(text);
+    const auto first = static_cast<unsigned char>(text[0]);
+    // U+0080..U+009F are control characters too (C2 80..C2 9F).
+    const bool control =
+        (first < 0x20 && first != '\n' && first != '\t') || first == 0x7f || (n == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
+    if (n == 0) {
+      out += kReplacement;
+    } else if (control) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", n == 1 ? first : static_cast<unsigned char>(text[1]));
+    } else {
+      out += text.substr(0, n);
+    }
+    text.remove_prefix(n == 0 ? 1 : n);
+  }
+  return out;
+}
+
+}  // namespace carat::cli

@@ -1,0 +1,18 @@
+#pragma once
+// What `carat inspect` found out about a model: gathered once, shown as JSON or as text.
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+
+namespace carat::cli {
+
+// {"path", "kind", "file_bytes", "config", "metadata", "chat_template", "tensors": [{"name", "type", "shape", "bytes", "offset"}],
+//  "totals": {"tensors", "parameters", "bytes", "by_type": {TYPE: {the same}}}, "problems": [text]}.
+// Long arrays of metadata appear as {"type", "length", "first": [...]}. Whatever can be opened gives a report; what is wrong inside stands in "problems".
+Json inspect_model(const std::filesystem::path& path);
+
+// The same for a person; safe on a terminal whatever the file holds.
+std::string inspect_text(const Json& report);
+
+}  // namespace carat::cli

@@ -1,0 +1,120 @@
+// The door: finds the command, has its options parsed, runs it, and turns every failure into one line and an exit status.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cstdio>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/interrupt.h"
+
+namespace carat::cli {
+namespace {
+
+constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130;
+
+constexpr std::array kCommands = {&kRunCommand, &kScoreCommand, &kTokenizeCommand, &kInspectCommand};
+
+// Named in the plan; they get a better answer than "unknown".
+constexpr std::array<std::string_view, 15> kPlanned = {"serve",    "pull",     "list",  "rm",   "plan",   "bench",  "render",    "parse",
+                                                       "quantize", "finetune", "merge", "eval", "routes", "doctor", "completion"};
+
+int report(std::string_view message, int status) {
+  std::string line = terminal_safe(message);
+  for (char& c : line) {
+    if (c == '\n' || c == '\t') c = ' ';
+  }
+  fmt::print(stderr, "carat: error: {}\n", line);
+  return status;
+}
+
+std::string overview() {
+  std::string text = "carat runs Gemma models on this machine.\n\nUsage: carat COMMAND MODEL [options]\n\nCommands:\n";
+  for (const Command* command : kCommands) text += fmt::format("  {:<10} {}\n", command->name, command->summary);
+  text +=
+      "\nMODEL is a path to a .gguf file (the first part of a split one), a folder with config.json, *.safetensors and\n"
+      "tokenizer.json, or gemma3:270m (the model that ./dev run gets).\n\n"
+      "carat COMMAND --help says more. The answer goes to stdout, everything else to stderr. Exit status: 0 done,\n"
+      "1 it could not be done, 2 wrong usage, 130 interrupted.\n";
+  return text;
+}
+
+// Every option is also a variable: --max-tokens is CARAT_MAX_TOKENS. A flag on the command line wins.
+void bind_environment(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_lnames().empty() || option == app.get_help_ptr()) continue;
+    std::string name = "CARAT_" + option->get_lnames().front();
+    for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    option->envname(name);
+  }
+  for (CLI::App* group : app.get_subcommands([](CLI::App*) { return true; })) bind_environment(*group);
+}
+
+int run_command(const Command& command, int argc, char** argv) {
+  CLI::App app(std::string(command.summary), fmt::format("carat {}", command.name));
+  app.set_help_flag("-h,--help", "print this help");
+  app.footer(std::string(command.notes));
+  app.get_formatter()->column_width(34);
+  app.get_formatter()->label("REQUIRED", "");
+  const Action action = command.setup(app);
+  bind_environment(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    print(app.help());
+    flush_output();
+    return kDone;
+  } catch (const CLI::ParseError& error) {
+    return report(fmt::format("{}, in the arguments of carat {}, see carat {} --help", error.what(), command.name, command.name), kWrongUsage);
+  }
+  const int status = action();
+  flush_output();
+  return status;
+}
+
+int dispatch(int argc, char** argv) {
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  if (name == "--help" || name == "-h" || name == "help") {
+    print(overview());
+    flush_output();
+    return kDone;
+  }
+  if (name == "--version") {
+    print(fmt::format("carat {}\n", CARAT_VERSION));
+    flush_output();
+    return kDone;
+  }
+  if (name.empty()) {
+    fmt::print(stderr, "{}", overview());
+    return kWrongUsage;
+  }
+  for (const Command* command : kCommands) {
+    if (command->name == name) return run_command(*command, argc - 1, argv + 1);
+  }
+  for (const std::string_view planned : kPlanned) {
+    if (planned == name) return report(fmt::format("the command is not there yet, {}, see carat --help for those that are", name), kWrongUsage);
+  }
+  return report(fmt::format("there is no such command, {}, see carat --help", name), kWrongUsage);
+}
+
+}  // namespace
+}  // namespace carat::cli
+
+int main(int argc, char** argv) {
+  using namespace carat;
+  cli::install_signal_handlers();
+  try {
+    return cli::dispatch(argc, argv);
+  } catch (const Error& error) {
+    return cli::report(error.what(), error.code() == ErrorCode::cancelled ? cli::kInterrupted : cli::kFailed);
+  } catch (const std::bad_alloc&) {
+    return cli::report("there is not enough memory, in this process, give it more or take a smaller model or --ctx", cli::kFailed);
+  } catch (const std::exception& error) {
+    return cli::report(fmt::format("internal: {}, unexpected, please report it with the command you ran", error.what()), cli::kFailed);
+  }
+}

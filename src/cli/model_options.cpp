@@ -1,0 +1,104 @@
+#include "cli/model_options.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <chrono>
+#include <fstream>
+
+#include "base/error.h"
+#include "cli/console.h"
+#include "cli/model_name.h"
+#include "cli/terminal/progress.h"
+#include "formats/checkpoint.h"
+#include "kernels/kernels.h"
+
+namespace carat::cli {
+namespace {
+
+// Left for activations and logits beside weights and cache.
+constexpr uint64_t kHeadroom = uint64_t{64} << 20;
+
+uint64_t parse_bytes(const std::string& text) {
+  constexpr std::string_view units = "KMGT";
+  std::string digits = text;
+  int shift = 0;
+  if (!digits.empty()) {
+    const size_t unit = units.find(static_cast<char>(std::toupper(static_cast<unsigned char>(digits.back()))));
+    if (unit != std::string_view::npos) {
+      shift = 10 * static_cast<int>(unit + 1);
+      digits.pop_back();
+    }
+  }
+  uint64_t value = 0;
+  const char* end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, value);
+  if (error != std::errc() || stop != end || value == 0 || value > (uint64_t{1} << 62 >> shift)) {
+    fail(ErrorCode::invalid_argument, "'{}' is no number of bytes, --mem-limit, write it as 2000000000 or 2G", terminal_safe(text));
+  }
+  return value << shift;
+}
+
+uint64_t status_field(std::string_view field) {
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.starts_with(field)) return std::strtoull(line.c_str() + field.size(), nullptr, 10) * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  app.add_option("MODEL", options.model, "the model: a path, or gemma3:270m")->required();
+  app.add_option("--threads", options.threads, "threads (default: physical cores)")->check(CLI::Range(0, 1024))->group("Machine");
+  app.add_option("--ctx", options.ctx, "longest sequence in tokens (default: the most that fits, at most the model's own)")
+      ->check(CLI::Range(0, 1 << 30))
+      ->group("Machine");
+  app.add_option("--kv", options.kv, "type of the cache")->check(CLI::IsMember({"f16", "q8", "f32"}))->capture_default_str()->group("Machine");
+  app.add_option("--isa", options.isa, "instruction set: " + std::string(kernels::built_tables()) + " (default: the best this CPU has)")->group("Machine");
+  app.add_option("--backend", options.backend, "cpu, or ref: plain loops, slow, what the others are held against")
+      ->check(CLI::IsMember({"cpu", "ref"}))
+      ->capture_default_str()
+      ->group("Machine");
+  app.add_option("--mem-limit", options.mem_limit, "memory this process may use: bytes, or 2G (default: what the machine or its cgroup has)")->group("Machine");
+}
+
+const Tokenizer& Session::tokenizer() const {
+  if (!loaded->tokenizer)
+    fail(ErrorCode::unsupported, "the model file has no vocabulary, {}, give the prompt with --token-ids", loaded->checkpoint->path().string());
+  return *loaded->tokenizer;
+}
+
+Session open_session(const ModelOptions& options) {
+  if (options.kv == "q8") fail(ErrorCode::unsupported, "a cache in q8 is not there yet, --kv, take f16 or f32");
+  const uint64_t limit = options.mem_limit.empty() ? 0 : parse_bytes(options.mem_limit);
+  const auto start = std::chrono::steady_clock::now();
+  Session session;
+  {
+    Progress progress("loading");
+    LoadOptions load{.num_threads = options.threads, .isa = options.isa, .ref_backend = options.backend == "ref", .progress = {}};
+    load.progress = [&progress](uint64_t done, uint64_t total) { progress.show(done, total); };
+    session.loaded = load_model(resolve_model(options.model).string(), load);
+  }
+  EngineOptions engine;
+  engine.ctx = options.ctx;
+  engine.max_num_seqs = 1;
+  engine.kv_dtype = options.kv == "f32" ? DType::f32 : DType::f16;
+  if (limit > 0) {
+    const uint64_t used = resident_memory_bytes() + kHeadroom;
+    if (used >= limit) {
+      fail(ErrorCode::exhausted, "the model needs more memory than allowed, --mem-limit {} with {} in use after loading, raise it or take a smaller model",
+           limit, used - kHeadroom);
+    }
+    engine.kv_bytes = static_cast<int64_t>(limit - used);
+  }
+  session.engine = std::make_unique<Engine>(*session.loaded, engine);
+  session.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return session;
+}
+
+uint64_t peak_memory_bytes() { return status_field("VmHWM:"); }
+uint64_t resident_memory_bytes() { return status_field("VmRSS:"); }
+
+}  // namespace carat::cli

@@ -1,0 +1,156 @@
+// carat score: log-probabilities and perplexity of what is given.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/generate.h"
+#include "cli/model_options.h"
+#include "cli/token_list.h"
+
+namespace carat::cli {
+namespace {
+
+struct Options {
+  ModelOptions model;
+  std::string text, token_ids, jsonl;
+  int32_t top = 0;
+  bool special = false, json = false;
+};
+
+// One thing to score, as a line of --jsonl says it or the options do.
+struct Item {
+  std::vector<int32_t> token_ids;
+  int32_t top = 0;
+};
+
+Json score(Session& session, const Item& item, std::string_view where) {
+  if (item.token_ids.empty()) fail(ErrorCode::invalid_argument, "there is nothing to score, {}, give at least one token", where);
+  SamplingParams sampling;
+  sampling.temperature = 0;
+  sampling.max_tokens = 0;
+  sampling.prompt_logprobs = item.top;
+  const Generation result = generate(session, item.token_ids, sampling, [](std::string_view) {});
+  if (result.finish == FinishReason::cancelled) fail(ErrorCode::cancelled, "interrupted, {}, run it again", where);
+
+  Json logprobs = Json::array(), top = Json::array();
+  double sum = 0;
+  int64_t scored = 0;
+  for (const auto& entry : result.prompt_logprobs) {
+    logprobs.push_back(entry ? Json(entry->logprob) : Json(nullptr));
+    top.push_back(entry ? top_json(*entry) : Json(nullptr));
+    if (entry) {
+      sum += static_cast<double>(entry->logprob);
+      ++scored;
+    }
+  }
+  Json json{{"token_ids", item.token_ids}, {"logprobs", std::move(logprobs)}};
+  if (item.top > 0) {
+    json["top"] = std::move(top);
+    json["next"] = result.next ? top_json(*result.next) : Json(nullptr);
+  }
+  json["perplexity"] = scored > 0 ? Json(std::exp(-sum / static_cast<double>(scored))) : Json(nullptr);
+  return json;
+}
+
+int32_t vocab_size(const Session& session) { return static_cast<int32_t>(session.loaded->model->config().vocab_size); }
+
+int32_t checked_top(const Json& value, const Session& session, std::string_view where) {
+  const bool fits = value.is_number_unsigned() && value.get<uint64_t>() <= static_cast<uint64_t>(vocab_size(session));
+  if (!fits) fail(ErrorCode::invalid_argument, "top is no integer from 0 to {}, {}, ask for fewer", vocab_size(session), where);
+  return value.get<int32_t>();
+}
+
+Item item_from_line(const Session& session, const Options& options, std::string_view line, std::string_view where) {
+  const Json json = parse_json(line, where, {.max_bytes = size_t{256} << 20, .max_depth = 8});
+  if (!json.is_object() || json.contains("text") == json.contains("token_ids")) {
+    fail(ErrorCode::invalid_argument, "the line is no object with one of text, token_ids, {}, write {{\"text\": \"...\"}}", where);
+  }
+  Item item{.token_ids = {}, .top = options.top};
+  bool special = options.special;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "top") {
+      item.top = checked_top(value, session, where);
+    } else if (key == "special" && value.is_boolean()) {
+      special = value.get<bool>();
+    } else if (key != "text" && key != "token_ids") {
+      fail(ErrorCode::unsupported, "the key {} cannot be used, {}, known are text, token_ids, top, special (true or false)", terminal_safe(key), where);
+    }
+  }
+  if (json.contains("token_ids")) {
+    item.token_ids = token_ids_from(json["token_ids"], where, vocab_size(session));
+  } else {
+    if (!json["text"].is_string()) fail(ErrorCode::invalid_argument, "text is no string, {}, write {{\"text\": \"...\"}}", where);
+    item.token_ids = session.tokenizer().encode(json["text"].get_ref<const std::string&>(), {.add_bos = true, .parse_special = special});
+  }
+  return item;
+}
+
+int score_lines(const Options& options) {
+  Session session = open_session(options.model);
+  const std::string name = input_name(options.jsonl);
+  for_each_line(options.jsonl, [&](std::string_view line, int64_t number) {
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
+    const std::string where = fmt::format("{} line {}", name, number);
+    print_json(score(session, item_from_line(session, options, line, where), where));
+    flush_output();
+  });
+  return 0;
+}
+
+int score_one(const Options& options) {
+  const bool is_text = !options.text.empty();
+  const std::string& path = is_text ? options.text : options.token_ids;
+  const std::string input = read_input(path);
+  Session session = open_session(options.model);
+  const std::string where = input_name(path);
+  Item item{.token_ids = {}, .top = checked_top(Json(static_cast<uint64_t>(options.top)), session, "--top")};
+  if (is_text) {
+    item.token_ids = session.tokenizer().encode(input, {.add_bos = true, .parse_special = options.special});
+  } else {
+    item.token_ids = parse_token_ids(input, where, vocab_size(session));
+  }
+  const Json result = score(session, item, where);
+  if (options.json || !stdout_is_terminal()) {
+    print_json(result);
+  } else {
+    const Json& perplexity = result["perplexity"];
+    print(fmt::format("{} tokens, perplexity {}\n", item.token_ids.size(),
+                      perplexity.is_null() ? "none (one token)" : fmt::format("{:.4f}", perplexity.get<double>())));
+  }
+  return 0;
+}
+
+Action setup(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  add_model_options(app, options->model);
+  CLI::Option_group* input = app.add_option_group("Input", "one of:");
+  input->add_option("--text", options->text, "a file with text; -: stdin");
+  input->add_option("--token-ids", options->token_ids, "a file with a JSON id list, used as it is; -: stdin");
+  input->add_option("--jsonl", options->jsonl,
+                    "a file with a JSON object a line, {\"text\": ...} or {\"token_ids\": ...}, and optional top, special; -: stdin");
+  input->require_option(1);
+  app.add_option("--top", options->top, "add the K best alternatives of each position (K: up to the vocabulary)")->check(CLI::Range(0, 1 << 30));
+  app.add_flag("--special", options->special, "parse special tokens in the text");
+  app.add_flag("--json", options->json, "JSON, also on a terminal");
+  return [options] { return options->jsonl.empty() ? score_one(*options) : score_lines(*options); };
+}
+
+}  // namespace
+
+const Command kScoreCommand = {"score", "log-probabilities and perplexity of a text or a token list",
+                               "Examples:\n"
+                               "  carat score gemma3:270m --text notes.txt\n"
+                               "  echo '[2, 818, 5279]' | carat score gemma3:270m --token-ids - --top 5\n"
+                               "  carat score gemma3:270m --jsonl texts.jsonl > scores.jsonl\n\n"
+                               "Result: {\"token_ids\": [...], \"logprobs\": [null, l1, ...], \"perplexity\": p}, with --top also \"top\" and \"next\".\n"
+                               "logprobs[i] is the natural logarithm of the probability of token i after the tokens before it. A text gets <bos> in front;\n"
+                               "token ids are used as they are. Everything is one sequence: it must fit the context.",
+                               setup};
+
+}  // namespace carat::cli
