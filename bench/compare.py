@@ -8,8 +8,8 @@ round to round) and what counts is the ratio within a round: the median of these
 
 prefill: -p tokens in one go into an empty cache; decode: -n tokens one by one, behind --depth tokens. Both programs run with their
 defaults otherwise (f16 KV cache; llama.cpp with its repacked weights and its choice of flash attention), warmed up, load time not counted.
-Carat's figures come from `carat bench`; a build without that command is asked by `carat run --token-ids … --stats --json`, where decode
-follows the prompt: depth is then -p for both programs.
+Carat's figures come from `carat bench`; a build without that command is asked by `carat run --token-ids … --stats --json`. There decode
+follows the prompt, so depth is -p for both programs, and prefill is the process's first, not warmed up: a little to Carat's disadvantage.
 
 A round is called disturbed when other processes used more than --quiet (default 0.03) of the machine's processors during it. Medians are
 taken over the undisturbed rounds if there are at least three, otherwise over all, and the last line says so.
@@ -20,6 +20,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -79,29 +80,17 @@ def carat_bench(a, depth):
     return rates, noise
 
 
-def rates_in(value):
-    """The two rates, wherever in a JSON document they stand; {} if they do not."""
-    if isinstance(value, dict):
-        if all(isinstance(value.get(p), dict) and "tokens_per_s" in value[p] for p in PHASES):
-            return {p: value[p]["tokens_per_s"] for p in PHASES}
-        if all(f"{p}_tokens_per_s" in value for p in PHASES):
-            return {p: value[f"{p}_tokens_per_s"] for p in PHASES}
-        return next((r for r in map(rates_in, value.values()) if r), {})
-    return {}
-
-
 def carat_run(a, _depth):
     draw = random.Random(1)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump([2] + [draw.randrange(1000, 20000) for _ in range(a.prompt - 1)], file)
         file.flush()
-        out, err, noise = call([a.carat, "run", a.model, "--token-ids", file.name, "--ignore-eos", "--max-tokens", a.tokens + 1, "--temperature", 0,
-                                "--threads", a.threads, "--stats", "--json"])
-    for text in [out] + [line for line in err.splitlines() if line.startswith("{")]:
-        rates = rates_in(json.loads(text))
-        if rates:
-            return rates, noise
-    stop("carat run --stats --json gave no prefill and decode tokens_per_s")
+        _, err, noise = call([a.carat, "run", a.model, "--token-ids", file.name, "--ignore-eos", "--max-tokens", a.tokens + 1, "--temperature", 0,
+                              "--threads", a.threads, "--stats", "--json"])
+    rates = re.search(r"prompt (\d+) tokens, ([\d.]+) tokens/s; answer (\d+) tokens, ([\d.]+) tokens/s", err)
+    if not rates or int(rates[1]) != a.prompt or int(rates[3]) != a.tokens + 1:
+        stop(f"carat run --stats said nothing of {a.prompt} tokens in and {a.tokens + 1} out: {err.strip()[-300:]}")
+    return {"prefill": float(rates[2]), "decode": float(rates[4])}, noise
 
 
 def measure(a):
