@@ -13,7 +13,7 @@ namespace carat {
 struct EngineOptions {
   int32_t ctx = 0;                     // longest sequence; 0: the most that fits, at most the model's own
   int32_t max_num_seqs = 8;            // running at once
-  int32_t max_num_batched_tokens = 512;   // rows a step
+  int32_t max_num_batched_tokens = 512;   // rows a step, at least max_num_seqs
   int32_t prefill_chunk = 0;           // rows of one sequence a step; 0: up to max_num_batched_tokens
   DType kv_dtype = DType::f16;         // f16 or f32
   int64_t kv_bytes = 0;                // cache budget; 0: what ctx and max_num_seqs need, at most what the machine has left
@@ -43,6 +43,7 @@ std::unique_ptr<LoadedModel> load_model(const std::string& path, const LoadOptio
 
 class Engine {
  public:
+  // `loaded` outlives the engine. Fails with invalid_argument (options out of range) or exhausted (memory; the message says which ctx would fit).
   Engine(LoadedModel& loaded, const EngineOptions& options);
   ~Engine();
 
@@ -57,7 +58,7 @@ class Engine {
   }
 
   int32_t ctx() const;                 // the resolved context
-  EngineStats stats() const;
+  EngineStats stats() const;           // thread-safe; as of the last step
   const EngineOptions& options() const;
 
  private:
