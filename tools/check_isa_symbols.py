@@ -4,8 +4,8 @@ a symbol that it shared with another object (an inline function, a template) cou
 
     check_isa_symbols.py BUILD_FOLDER
 
-Each object may define for others nothing but its table function (strong symbols, defined once); no weak or unique symbol that is
-defined or wanted elsewhere; and it may want nothing of the C++ standard library.
+Each object may define for others nothing but its table function (strong symbols, defined once) and constants (weak data is the
+same bytes in every copy); it may give away no weak function, and want nothing of the C++ standard library.
 """
 import re
 import subprocess
@@ -36,18 +36,21 @@ def main():
     targets = [path for path in objects if "/kernels/targets/" in path.as_posix()]
     if not targets:
         sys.exit(f"check_isa_symbols: no objects of src/kernels/targets in {sys.argv[1]}: build first")
-    defined, wanted = {}, {}
+    defined = {}
     for path in objects:
         for kind, name in symbols(path):
-            (wanted if kind in "Uw" else defined).setdefault(name, set()).add(path)
+            if kind not in "Uw":
+                defined.setdefault(name, set()).add(path)
     problems = []
     for path in targets:
         for kind, name in symbols(path):
             if kind in "Uw":
                 if not WANTED.match(name):
                     problems.append(f"{path.name} wants {demangle(name)}")
-            elif kind in "WVu":
-                problems.append(f"{path.name} gives away the weak symbol {demangle(name)}: put it into an unnamed namespace")
+            elif kind in "Vu":
+                continue
+            elif kind == "W":
+                problems.append(f"{path.name} gives away the weak function {demangle(name)}: put it into an unnamed namespace")
             elif len(defined[name]) > 1:
                 problems.append(f"{demangle(name)} is defined in {', '.join(sorted(p.name for p in defined[name]))}")
     for problem in problems[:40]:
