@@ -1,7 +1,10 @@
 #pragma once
 // Token ids to text, one at a time, never splitting a character. Holds back at most 3 bytes.
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "base/utf8.h"
 #include "text/tokenizer.h"
 
 namespace carat {
@@ -16,7 +19,7 @@ class Detokenizer {
  private:
   const Tokenizer& tokenizer_;
   bool special_;
-  std::string pending_;
+  Utf8Stream stream_;
 };
 
 // Finds the user's stop strings across token borders. Everything that could be the beginning of one is held back.
