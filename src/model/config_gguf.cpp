@@ -50,6 +50,19 @@ class Keys {
   std::string prefix_, source_;
 };
 
+// A model that has a chat format also ends with its turn, and where it waits for a tool; the file names one end at most.
+void add_turn_ends(const Checkpoint& c, std::vector<int64_t>& ids) {
+  const MetaStrings* tokens = c.meta_strings("tokenizer.ggml.tokens");
+  const auto kinds = c.meta_ints("tokenizer.ggml.token_type");
+  if (!tokens || !kinds || kinds->size() != tokens->size()) return;
+  for (size_t i = 0; i < tokens->size(); ++i) {
+    if ((*kinds)[i] != 3 && (*kinds)[i] != 4) continue;   // control, user-defined
+    const std::string_view t = (*tokens)[i];
+    if (t != "<eos>" && t != "<turn|>" && t != "<end_of_turn>" && t != "<|tool_response>") continue;
+    if (std::find(ids.begin(), ids.end(), static_cast<int64_t>(i)) == ids.end()) ids.push_back(static_cast<int64_t>(i));
+  }
+}
+
 }  // namespace
 
 RawConfig read_gguf_config(const Checkpoint& c) {
@@ -123,6 +136,7 @@ RawConfig read_gguf_config(const Checkpoint& c) {
 
   for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"})
     if (const auto id = c.meta_int(key)) r.eos_token_ids.push_back(*id);
+  if (c.meta_string("tokenizer.chat_template")) add_turn_ends(c, r.eos_token_ids);
   r.temperature = c.meta_float("general.sampling.temp").value_or(-1);
   r.top_p = c.meta_float("general.sampling.top_p").value_or(-1);
   r.top_k = c.meta_int("general.sampling.top_k").value_or(-1);
