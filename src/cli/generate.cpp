@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
+#include <cstdlib>
 #include <iterator>
 
 #include "base/error.h"
@@ -56,9 +58,14 @@ Generation generate(Session& session, std::vector<int32_t> prompt, const Samplin
   return result;
 }
 
+Json number_json(float value) {
+  if (!std::isfinite(value)) return nullptr;
+  return std::strtod(fmt::format("{}", value).c_str(), nullptr);
+}
+
 Json top_json(const TokenLogprob& logprob) {
   Json list = Json::array();
-  for (const auto& [id, value] : logprob.top) list.push_back({id, value});
+  for (const auto& [id, value] : logprob.top) list.push_back({id, number_json(value)});
   return list;
 }
 
@@ -74,7 +81,8 @@ Json generation_json(const Generation& generation) {
               {"total_tokens", generation.prompt_tokens + completion_tokens}}}};
   if (!generation.logprobs.empty()) {
     Json list = Json::array();
-    for (const TokenLogprob& logprob : generation.logprobs) list.push_back({{"id", logprob.id}, {"logprob", logprob.logprob}, {"top", top_json(logprob)}});
+    for (const TokenLogprob& logprob : generation.logprobs)
+      list.push_back({{"id", logprob.id}, {"logprob", number_json(logprob.logprob)}, {"top", top_json(logprob)}});
     json["logprobs"] = std::move(list);
   }
   return json;

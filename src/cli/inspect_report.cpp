@@ -1,6 +1,7 @@
 #include "cli/inspect_report.h"
 
-#include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <type_traits>
 
 #include "base/error.h"
@@ -11,14 +12,18 @@
 namespace carat::cli {
 namespace {
 
-constexpr size_t kLongArray = 16;  // arrays up to this length are shown whole
-constexpr size_t kFirstItems = 8;  // of longer ones this many
+constexpr size_t kLongArray = 16;                  // arrays up to this length are shown whole
+constexpr size_t kFirstItems = 8;                  // of longer ones this many
+constexpr int32_t kF32 = 6, kBool = 7, kF64 = 12;  // element types of GGUF
 constexpr size_t kManyTensors = 1'000'000;
 
 std::string_view gguf_type_name(int32_t type) {
   constexpr std::string_view names[] = {"u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64"};
   return type >= 0 && type < 13 ? names[type] : "?";
 }
+
+// A double that prints as the float does.
+double shortest(float value) { return std::isfinite(value) ? std::strtod(fmt::format("{}", value).c_str(), nullptr) : static_cast<double>(value); }
 
 template <typename Items>
 Json array_to_json(const Items& items, int32_t type) {
@@ -30,7 +35,6 @@ Json array_to_json(const Items& items, int32_t type) {
 }
 
 Json numbers_to_json(const Checkpoint& checkpoint, std::string_view key, const MetaNumbers& numbers, int32_t type) {
-  constexpr int32_t kF32 = 6, kBool = 7, kF64 = 12;
   try {
     if (type == kF32 || type == kF64) return array_to_json(checkpoint.meta_floats(key).value(), type);
     const std::vector<int64_t> items = checkpoint.meta_ints(key).value();
@@ -49,6 +53,8 @@ Json value_to_json(const Checkpoint& checkpoint, std::string_view key, const Met
           return array_to_json(v, value.gguf_elem_type);
         } else if constexpr (std::is_same_v<Value, MetaNumbers>) {
           return numbers_to_json(checkpoint, key, v, value.gguf_elem_type);
+        } else if constexpr (std::is_same_v<Value, double>) {
+          return value.gguf_type == kF32 ? shortest(static_cast<float>(v)) : v;
         } else {
           return v;
         }
@@ -85,7 +91,7 @@ Json config_to_json(const ModelConfig& config) {
             {"vocab_size", config.vocab_size},
             {"max_position_embeddings", config.max_position_embeddings},
             {"sliding_window", config.sliding_window},
-            {"rms_norm_eps", config.rms_norm_eps},
+            {"rms_norm_eps", shortest(config.rms_norm_eps)},
             {"final_logit_softcapping", config.final_logit_softcapping},
             {"hidden_size_per_layer_input", config.hidden_size_per_layer_input},
             {"num_experts", config.num_experts},

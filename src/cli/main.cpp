@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/help.h"
 #include "cli/interrupt.h"
 
 namespace carat::cli {
@@ -59,8 +60,7 @@ int run_command(const Command& command, int argc, char** argv) {
   CLI::App app(std::string(command.summary), fmt::format("carat {}", command.name));
   app.set_help_flag("-h,--help", "print this help");
   app.footer(std::string(command.notes));
-  app.get_formatter()->column_width(34);
-  app.get_formatter()->label("REQUIRED", "");
+  app.formatter(help_formatter());
   const Action action = command.setup(app);
   bind_environment(app);
   try {

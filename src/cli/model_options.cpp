@@ -50,18 +50,29 @@ uint64_t status_field(std::string_view field) {
 }  // namespace
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
-  app.add_option("MODEL", options.model, "the model: a path, or gemma3:270m")->required();
-  app.add_option("--threads", options.threads, "threads (default: physical cores)")->check(CLI::Range(0, 1024))->group("Machine");
-  app.add_option("--ctx", options.ctx, "longest sequence in tokens (default: the most that fits, at most the model's own)")
+  constexpr const char* kGroup = "Machine";
+  app.add_option("MODEL", options.model, "a path, or gemma3:270m")->required();
+  app.add_option("--threads", options.threads, "default: physical cores")->check(CLI::Range(0, 1024))->type_name("N")->group(kGroup);
+  app.add_option("--ctx", options.ctx, "longest sequence in tokens; default: the most that fits, at most the model's own")
       ->check(CLI::Range(0, 1 << 30))
-      ->group("Machine");
-  app.add_option("--kv", options.kv, "type of the cache")->check(CLI::IsMember({"f16", "q8", "f32"}))->capture_default_str()->group("Machine");
-  app.add_option("--isa", options.isa, "instruction set: " + std::string(kernels::built_tables()) + " (default: the best this CPU has)")->group("Machine");
-  app.add_option("--backend", options.backend, "cpu, or ref: plain loops, slow, what the others are held against")
-      ->check(CLI::IsMember({"cpu", "ref"}))
+      ->type_name("N")
+      ->group(kGroup);
+  app.add_option("--kv", options.kv, "type of the cache: f16 or f32")
+      ->check(CLI::IsMember({"f16", "q8", "f32"}))
+      ->type_name("TYPE")
       ->capture_default_str()
-      ->group("Machine");
-  app.add_option("--mem-limit", options.mem_limit, "memory this process may use: bytes, or 2G (default: what the machine or its cgroup has)")->group("Machine");
+      ->group(kGroup);
+  app.add_option("--isa", options.isa, fmt::format("instruction set: {}; default: the best this CPU has", kernels::built_tables()))
+      ->type_name("NAME")
+      ->group(kGroup);
+  app.add_option("--backend", options.backend, "cpu, or ref: plain loops, slow, what the other is held against")
+      ->check(CLI::IsMember({"cpu", "ref"}))
+      ->type_name("NAME")
+      ->capture_default_str()
+      ->group(kGroup);
+  app.add_option("--mem-limit", options.mem_limit, "memory this process may use, 2G for example; default: what the machine or its cgroup has")
+      ->type_name("BYTES")
+      ->group(kGroup);
 }
 
 const Tokenizer& Session::tokenizer() const {

@@ -108,7 +108,7 @@ Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   add_model_options(app, options->model);
   app.add_option("PROMPT", options->prompt, "the text to continue (words are joined by blanks)");
-  app.add_option("--token-ids", options->token_ids, "the prompt as a JSON id list, used as it is; -: stdin");
+  app.add_option("--token-ids", options->token_ids, "a file with the prompt as a JSON id list, used as it is; -: stdin")->type_name("FILE");
   app.add_flag("--raw", options->raw, "no chat format: continue the prompt as it is (the default for a model that has none)");
   app.add_flag("--special", options->special, "parse special tokens such as <start_of_turn> in the prompt");
   app.add_flag("--json", options->json, "one JSON document");

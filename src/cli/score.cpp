@@ -42,7 +42,7 @@ Json score(Session& session, const Item& item, std::string_view where) {
   double sum = 0;
   int64_t scored = 0;
   for (const auto& entry : result.prompt_logprobs) {
-    logprobs.push_back(entry ? Json(entry->logprob) : Json(nullptr));
+    logprobs.push_back(entry ? number_json(entry->logprob) : Json(nullptr));
     top.push_back(entry ? top_json(*entry) : Json(nullptr));
     if (entry) {
       sum += static_cast<double>(entry->logprob);
@@ -129,13 +129,12 @@ int score_one(const Options& options) {
 Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   add_model_options(app, options->model);
-  CLI::Option_group* input = app.add_option_group("Input", "one of:");
-  input->add_option("--text", options->text, "a file with text; -: stdin");
-  input->add_option("--token-ids", options->token_ids, "a file with a JSON id list, used as it is; -: stdin");
-  input->add_option("--jsonl", options->jsonl,
-                    "a file with a JSON object a line, {\"text\": ...} or {\"token_ids\": ...}, and optional top, special; -: stdin");
+  CLI::Option_group* input = app.add_option_group("input", "What to score, one of (-: stdin):");
+  input->add_option("--text", options->text, "a text")->type_name("FILE");
+  input->add_option("--token-ids", options->token_ids, "a JSON id list, used as it is")->type_name("FILE");
+  input->add_option("--jsonl", options->jsonl, "a line each: {\"text\": ...} or {\"token_ids\": ...}, and optional top, special")->type_name("FILE");
   input->require_option(1);
-  app.add_option("--top", options->top, "add the K best alternatives of each position (K: up to the vocabulary)")->check(CLI::Range(0, 1 << 30));
+  app.add_option("--top", options->top, "add the K best alternatives of each position")->check(CLI::Range(0, 1 << 30))->type_name("K");
   app.add_flag("--special", options->special, "parse special tokens in the text");
   app.add_flag("--json", options->json, "JSON, also on a terminal");
   return [options] { return options->jsonl.empty() ? score_one(*options) : score_lines(*options); };

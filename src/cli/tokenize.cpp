@@ -15,9 +15,8 @@ namespace carat::cli {
 namespace {
 
 struct Options {
-  std::string model, text, file = "-", jsonl;
-  bool decode = false, no_bos = false, special = false, json = false;
-  bool has_text = false, has_jsonl = false;
+  std::string model, text, file = "-";
+  bool decode = false, no_bos = false, special = false, json = false, jsonl = false, has_text = false;
 };
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -28,8 +27,8 @@ std::vector<TokenId> encode(const Tokenizer& tokenizer, const Options& options, 
 
 // One JSON value a line in, one a line out.
 void run_lines(const Tokenizer& tokenizer, const Options& options) {
-  const std::string name = input_name(options.jsonl);
-  for_each_line(options.jsonl, [&](std::string_view line, int64_t number) {
+  const std::string name = input_name(options.file);
+  for_each_line(options.file, [&](std::string_view line, int64_t number) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
     const std::string where = fmt::format("{} line {}", name, number);
     if (options.decode) {
@@ -61,20 +60,18 @@ void run_whole(const Tokenizer& tokenizer, const Options& options) {
 Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("MODEL", options->model, "the model, or a file with a vocabulary only")->required();
-  CLI::Option* file = app.add_option("FILE", options->file, "the text (with --decode: the id list); -: stdin")->capture_default_str();
-  CLI::Option* text = app.add_option("--text", options->text, "this text instead of a file");
-  CLI::Option* jsonl = app.add_option("--jsonl", options->jsonl, "a JSON string a line -> a JSON id list a line; -: stdin")->expected(0, 1)->default_str("-");
+  CLI::Option* file = app.add_option("FILE", options->file, "the text (with --decode: the id list); - or nothing: stdin");
+  CLI::Option* text = app.add_option("--text", options->text, "this text instead of a file")->type_name("TEXT");
+  CLI::Option* jsonl = app.add_flag("--jsonl", options->jsonl, "a JSON string a line to a JSON id list a line");
   app.add_flag("--decode", options->decode, "the other way: ids to text");
   app.add_flag("--no-bos", options->no_bos, "no <bos> in front");
   app.add_flag("--special", options->special, "parse special tokens in the text; with --decode: show them");
   app.add_flag("--json", options->json, "one JSON document");
   text->excludes(file)->excludes(jsonl);
-  return [options, text, jsonl, file] {
+  return [options, text] {
     options->has_text = text->count() > 0;
-    options->has_jsonl = jsonl->count() > 0;
-    if (options->has_jsonl && options->jsonl.empty()) options->jsonl = options->file;
     const auto tokenizer = Tokenizer::load(resolve_model(options->model));
-    if (options->has_jsonl) {
+    if (options->jsonl) {
       run_lines(*tokenizer, *options);
     } else {
       run_whole(*tokenizer, *options);

@@ -1,0 +1,61 @@
+#include "cli/model_name.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "base/error.h"
+
+namespace carat::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ModelName : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    home_ = fs::temp_directory_path() / ("carat_model_name_" + std::to_string(::getpid()));
+    fs::create_directories(home_ / "models");
+    ::setenv("CARAT_HOME", home_.c_str(), 1);
+  }
+  void TearDown() override {
+    fs::remove_all(home_);
+    ::unsetenv("CARAT_HOME");
+  }
+  static ErrorCode code_of(const std::string& model) {
+    try {
+      resolve_model(model);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    ADD_FAILURE() << model << " was found";
+    return ErrorCode::internal;
+  }
+  fs::path home_;
+};
+
+TEST_F(ModelName, AnExistingPathIsTakenAsItIs) {
+  std::ofstream(home_ / "gemma4:e2b") << "x";  // even if it looks like a name
+  EXPECT_EQ(resolve_model((home_ / "gemma4:e2b").string()), home_ / "gemma4:e2b");
+  EXPECT_EQ(resolve_model(home_.string()), home_);
+}
+
+TEST_F(ModelName, TheDefaultModelIsFoundUnderTheHome) {
+  const fs::path file = home_ / "models" / "gemma-3-270m-q4_k_m.gguf";
+  std::ofstream(file) << "x";
+  for (const char* name : {"gemma3:270m", "GEMMA3:270M", "gemma3:270m-pt", "gemma3:270m-q4_K_M", "gemma3:270m-pt-q4_k_m"})
+    EXPECT_EQ(resolve_model(name), file) << name;
+}
+
+TEST_F(ModelName, WhatIsNotHereSaysWhy) {
+  EXPECT_EQ(code_of("gemma4:e2b"), ErrorCode::unsupported);
+  EXPECT_EQ(code_of("gemma3:270m-it"), ErrorCode::unsupported);
+  EXPECT_EQ(code_of("hf:owner/repository:Q8_0"), ErrorCode::unsupported);
+  EXPECT_EQ(code_of("nowhere.gguf"), ErrorCode::not_found);
+  EXPECT_EQ(code_of(""), ErrorCode::invalid_argument);
+}
+
+}  // namespace
+}  // namespace carat::cli

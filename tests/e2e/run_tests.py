@@ -1,0 +1,24 @@
+#!/usr/bin/env python3
+"""Runs one file of end-to-end tests against a built program: run_tests.py FILE PROGRAM. Status 77: every test of it was skipped."""
+import os
+import sys
+import unittest
+from pathlib import Path
+
+
+def main():
+    file, program = sys.argv[1:3]
+    os.environ["CARAT_PROGRAM"] = program
+    here = Path(__file__).resolve().parent
+    sys.path.insert(0, str(here))
+    suite = unittest.defaultTestLoader.loadTestsFromName(Path(file).stem)
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    for test, reason in result.skipped:
+        print(f"skipped: {test.id()}: {reason}")
+    if not result.wasSuccessful() or result.testsRun == 0:
+        sys.exit(1)
+    sys.exit(77 if len(result.skipped) == result.testsRun else 0)
+
+
+if __name__ == "__main__":
+    main()
