@@ -58,9 +58,15 @@ void narrow(const Batch& b, Batch& out) {
 }  // namespace
 
 std::unique_ptr<Model> Model::load(std::shared_ptr<const Checkpoint> checkpoint, Ops& ops, const std::function<void(uint64_t, uint64_t)>& progress) {
+  auto config = read_config(*checkpoint);
+  auto weights = load_weights(std::move(checkpoint), *config, ops, progress);
+  return from_parts(std::move(config), std::move(weights));
+}
+
+std::unique_ptr<Model> Model::from_parts(std::unique_ptr<ModelConfig> config, std::unique_ptr<Weights> weights) {
   std::unique_ptr<Model> m(new Model);
-  m->config_ = read_config(*checkpoint);
-  m->weights_ = load_weights(std::move(checkpoint), *m->config_, ops, progress);
+  m->config_ = std::move(config);
+  m->weights_ = std::move(weights);
   return m;
 }
 

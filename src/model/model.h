@@ -15,6 +15,8 @@ class Model {
  public:
   // progress(done, total) in bytes, called from the loading thread; may be empty.
   static std::unique_ptr<Model> load(std::shared_ptr<const Checkpoint> checkpoint, Ops& ops, const std::function<void(uint64_t, uint64_t)>& progress = {});
+  // From what read_config() and load_weights() gave, for callers that change something in between. The weights must have been loaded for this config.
+  static std::unique_ptr<Model> from_parts(std::unique_ptr<ModelConfig> config, std::unique_ptr<Weights> weights);
   ~Model();
 
   const ModelConfig& config() const { return *config_; }
