@@ -11,7 +11,8 @@
 namespace carat::kernels {
 
 inline constexpr int kHalvesPerTile = kTileK / 16;
-inline constexpr int kRowBlock = 96;   // rows that share an unpacked tile; their sums stay in L1
+inline constexpr int kRowBlock = 72;     // rows that share an unpacked tile
+inline constexpr int kPanelBlock = 8;    // panels that share a tile of activations
 
 // Codes and scales straight from the panel.
 template <class S, DType T>
@@ -22,6 +23,13 @@ struct DirectSource {
   const std::byte* tile;
   int64_t groups;
   typename F::Head head;
+
+  // The planes of a tile are several streams, which hardware prefetchers follow badly; in memory order they are one. A share of what comes kAhead later, a group.
+  static constexpr int64_t kAhead = 6144;
+  [[gnu::always_inline]] inline void prefetch(int64_t g) const {
+    constexpr int64_t kBytes = F::kShape.group_bytes();
+    for (int64_t i = 0; i < kBytes; i += 64) S::prefetch(tile + kAhead + g * kBytes + i);
+  }
 
   template <int kq>
   [[gnu::always_inline]] inline typename S::U8 code(int64_t g) const { return F::template code<kq>(tile, groups, g); }
@@ -42,18 +50,17 @@ struct ScratchSource {
   static constexpr int kFlush = Flush;
   const UnpackedTile* tile;
 
+  [[gnu::always_inline]] inline void prefetch(int64_t) const {}
   template <int kq>
   [[gnu::always_inline]] inline typename S::U8 code(int64_t g) const { return S::load_b(tile->codes[g][kq]); }
   [[gnu::always_inline]] inline typename S::F32 scale(int64_t g, int half) const { return S::load(tile->scale[Halves ? 2 * g + half : g]); }
   [[gnu::always_inline]] inline typename S::F32 minimum(int64_t g, int half) const { return S::load(tile->minimum[Halves ? 2 * g + half : g]); }
 };
 
-// The activations of a tile: pointers to the tile's first element in the first row of the register tile.
+// The activations of a tile, from the first row of a register tile on.
 struct RowTile {
-  const int8_t* q;
-  int64_t ldq;            // k
-  const float* scale;     // a group
-  int64_t lds;
+  const int8_t* q;        // [row][kTileK]
+  const float* scale;     // [row][kGroupsPerTile]
   const int32_t* start;   // [row][kHalvesPerTile]: where the integer sum begins
   const float* sums;      // [row][kHalvesPerTile]: float(sum of q) * scale
 };
@@ -70,6 +77,7 @@ template <class S, class Source, int R, int P>
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) sum[r][p] = S::load(acc + p * panel_stride + r * kLanes);
   for (int64_t g = 0; g < groups; ++g) {
+    for (int p = 0; p < P; ++p) source[p].prefetch(g);
     unroll<kParts>([&](auto half) __attribute__((always_inline)) {
       const int64_t part = Source::kHalves ? 2 * g + half.value : g;
       const int8_t* q = x.q + kGroup * g + 16 * half.value;
@@ -84,7 +92,7 @@ template <class S, class Source, int R, int P>
         for (int p = 0; p < P; ++p) code[p] = source[p].template code<half.value * kSteps + step.value>(g);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const auto four = S::broadcast4(q + r * x.ldq + 4 * step.value);
+          const auto four = S::broadcast4(q + r * kTileK + 4 * step.value);
 #pragma GCC unroll 8
           for (int p = 0; p < P; ++p) dot[r][p].template step<step.value, kSteps>(code[p], four);
         }
@@ -97,7 +105,7 @@ template <class S, class Source, int R, int P>
       }
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        const auto as = S::set1(x.scale[r * x.lds + g]);
+        const auto as = S::set1(x.scale[r * kGroupsPerTile + g]);
 #pragma GCC unroll 8
         for (int p = 0; p < P; ++p)
           sum[r][p] = S::fma(S::to_f32(dot[r][p].end(x.start + r * kHalvesPerTile + part)), S::mul(scale[p], as), sum[r][p]);
@@ -120,8 +128,8 @@ template <class S, class Source, int R, int P>
 void quant_rows(const Source* source, int64_t groups, RowTile x, int64_t rows, float* acc, int64_t panel_stride) {
   while (rows >= R) {
     quant_tile<S, Source, R, P>(source, groups, x, acc, panel_stride);
-    x.q += R * x.ldq;
-    x.scale += R * x.lds;
+    x.q += R * kTileK;
+    x.scale += R * kGroupsPerTile;
     x.start += R * kHalvesPerTile;
     x.sums += R * kHalvesPerTile;
     acc += R * kLanes;
@@ -146,75 +154,110 @@ void unpack_tile(const std::byte* tile, int64_t groups, UnpackedTile& out) {
   }
 }
 
-template <class S, DType T, int P>
-void quant_panels(const QuantMatmul& a, int64_t panel, int64_t panel_size, int64_t row0, int64_t rows) {
+// Where integer sums begin and what minima are multiplied by, for one row of a tile.
+template <class S, DType T>
+[[gnu::always_inline]] inline void prepare_row(const QuantRows& x, int64_t row, int64_t k0, int64_t groups, int32_t* start, float* sums) {
   using F = Format<S, T>;
-  using Direct = DirectSource<S, T>;
-  using Scratch = ScratchSource<S, Direct::kHalves, Direct::kMinima, Direct::kSigned, Direct::kFlush>;
   constexpr int kStart = S::template start_offset<F::kSigned, F::kTraits.offset>();
   constexpr int kParts = F::kTraits.halves ? 2 : 1;
-  alignas(64) float acc[P][kRowBlock][kLanes];
-  alignas(64) int32_t start[kRowBlock][kHalvesPerTile];
-  alignas(64) float sums[kRowBlock][kHalvesPerTile];
-  UnpackedTile unpacked[P];
-
-  for (int p = 0; p < P; ++p)
-    for (int64_t r = 0; r < rows; ++r) S::store(acc[p][r], S::zero());
-  const std::byte* tile = a.panels + panel * panel_size;
-  for (int64_t k0 = 0; k0 < a.x.k; k0 += kTileK) {
-    const int64_t width = a.x.k - k0 < kTileK ? a.x.k - k0 : kTileK;
-    const int64_t groups = width / kGroup;
-    RowTile x{a.x.q + row0 * a.x.k + k0, a.x.k, a.x.scale + (row0 * a.x.k + k0) / kGroup, a.x.k / kGroup, start[0], sums[0]};
-    if constexpr (kStart != 0 || F::kTraits.minima) {
-      for (int64_t r = 0; r < rows; ++r) {
-        const int32_t* s16 = a.x.sum16 + ((row0 + r) * a.x.k + k0) / 16;
-        for (int64_t i = 0; i < groups * kParts; ++i) {
-          const int32_t sum = kParts == 2 ? s16[i] : s16[2 * i] + s16[2 * i + 1];
-          start[r][i] = -kStart * sum;
-          if constexpr (F::kTraits.minima) sums[r][i] = static_cast<float>(sum) * x.scale[r * x.lds + i / kParts];
-        }
-      }
-    }
-    if (rows == 1) {
-      Direct source[P];
-      for (int p = 0; p < P; ++p) {
-        source[p].tile = tile + p * panel_size;
-        source[p].groups = groups;
-        source[p].head = F::head(source[p].tile, groups);
-      }
-      quant_tile<S, Direct, 1, P>(source, groups, x, acc[0][0], kRowBlock * kLanes);
-    } else {
-      Scratch source[P];
-      for (int p = 0; p < P; ++p) {
-        unpack_tile<S, T>(tile + p * panel_size, groups, unpacked[p]);
-        source[p].tile = &unpacked[p];
-      }
-      quant_rows<S, Scratch, S::kQuantRows, P>(source, groups, x, rows, acc[0][0], kRowBlock * kLanes);
-    }
-    tile += F::kShape.bytes(groups);
-  }
-  for (int p = 0; p < P; ++p) {
-    const int64_t column = (panel + p) * kLanes;
-    const int64_t columns = a.n - column < kLanes ? a.n - column : kLanes;
-    for (int64_t r = 0; r < rows; ++r) {
-      auto v = S::load(acc[p][r]);
-      if (a.w_scale != 1.0f) v = S::mul(v, S::set1(a.w_scale));
-      S::store_n(a.out + (row0 + r) * a.ldo + column, v, columns);
+  if constexpr (kStart != 0 || F::kTraits.minima) {
+    const int32_t* s16 = x.sum16 + (row * x.k + k0) / 16;
+    const float* scale = x.scale + (row * x.k + k0) / kGroup;
+    for (int64_t i = 0; i < groups * kParts; ++i) {
+      const int32_t sum = kParts == 2 ? s16[i] : s16[2 * i] + s16[2 * i + 1];
+      start[i] = -kStart * sum;
+      if constexpr (F::kTraits.minima) sums[i] = static_cast<float>(sum) * scale[i / kParts];
     }
   }
 }
+
+template <class S>
+[[gnu::always_inline]] inline void store_result(const QuantMatmul& a, int64_t row, int64_t panel, typename S::F32 v) {
+  const int64_t column = panel * kLanes;
+  if (a.w_scale != 1.0f) v = S::mul(v, S::set1(a.w_scale));
+  S::store_n(a.out + row * a.ldo + column, v, a.n - column);
+}
+
+// One row: codes go from the panel straight into the dot. The panels are read as one stream.
+template <class S, DType T>
+void quant_one_row(const QuantMatmul& a, int64_t panel_size) {
+  using F = Format<S, T>;
+  alignas(64) int32_t start[kHalvesPerTile];
+  alignas(64) float sums[kHalvesPerTile], acc[kLanes];
+  const std::byte* tile = a.panels + a.panel_begin * panel_size;
+  for (int64_t p = a.panel_begin; p < a.panel_end; ++p) {
+    S::store(acc, S::zero());
+    for (int64_t k0 = 0; k0 < a.x.k; k0 += kTileK) {
+      const int64_t groups = (a.x.k - k0 < kTileK ? a.x.k - k0 : kTileK) / kGroup;
+      prepare_row<S, T>(a.x, 0, k0, groups, start, sums);
+      const DirectSource<S, T> source{tile, groups, F::head(tile, groups)};
+      quant_tile<S, DirectSource<S, T>, 1, 1>(&source, groups, {a.x.q + k0, a.x.scale + k0 / kGroup, start, sums}, acc, 0);
+      tile += F::kShape.bytes(groups);
+    }
+    store_result<S>(a, 0, p, S::load(acc));
+  }
+}
+
+template <class S, DType T>
+struct QuantBlock {
+  using F = Format<S, T>;
+  using Direct = DirectSource<S, T>;
+  using Scratch = ScratchSource<S, Direct::kHalves, Direct::kMinima, Direct::kSigned, Direct::kFlush>;
+
+  alignas(64) float acc[kPanelBlock][kRowBlock][kLanes];
+  alignas(64) int8_t q[kRowBlock][kTileK];   // the tile's activations, rows close together
+  alignas(64) int32_t start[kRowBlock][kHalvesPerTile];
+  alignas(64) float sums[kRowBlock][kHalvesPerTile];
+  alignas(64) float scale[kRowBlock][kGroupsPerTile];
+  UnpackedTile unpacked[S::kQuantPanels];
+
+  // Some panels times some rows.
+  void multiply(const QuantMatmul& a, int64_t panel, int64_t panels, int64_t panel_size, int64_t row0, int64_t rows) {
+    for (int64_t p = 0; p < panels; ++p)
+      for (int64_t r = 0; r < rows; ++r) S::store(acc[p][r], S::zero());
+    const std::byte* tile = a.panels + panel * panel_size;
+    for (int64_t k0 = 0; k0 < a.x.k; k0 += kTileK) {
+      const int64_t groups = (a.x.k - k0 < kTileK ? a.x.k - k0 : kTileK) / kGroup;
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t at = (row0 + r) * a.x.k + k0;
+        for (int64_t g = 0; g < groups; ++g) {
+          __builtin_memcpy(q[r] + g * kGroup, a.x.q + at + g * kGroup, kGroup);
+          scale[r][g] = a.x.scale[at / kGroup + g];
+        }
+        prepare_row<S, T>(a.x, row0 + r, k0, groups, start[r], sums[r]);
+      }
+      int64_t p = 0;
+      for (; p + S::kQuantPanels <= panels; p += S::kQuantPanels) multiply_tile<S::kQuantPanels>(tile + p * panel_size, panel_size, groups, rows, p);
+      if constexpr (S::kQuantPanels > 1)
+        for (; p < panels; ++p) multiply_tile<1>(tile + p * panel_size, panel_size, groups, rows, p);
+      tile += F::kShape.bytes(groups);
+    }
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t p = 0; p < panels; ++p) store_result<S>(a, row0 + r, panel + p, S::load(acc[p][r]));
+  }
+
+  template <int P>
+  [[gnu::always_inline]] inline void multiply_tile(const std::byte* tile, int64_t panel_size, int64_t groups, int64_t rows, int64_t p) {
+    Scratch source[P];
+    for (int i = 0; i < P; ++i) {
+      unpack_tile<S, T>(tile + i * panel_size, groups, unpacked[i]);
+      source[i].tile = &unpacked[i];
+    }
+    quant_rows<S, Scratch, S::kQuantRows, P>(source, groups, {q[0], scale[0], start[0], sums[0]}, rows, acc[p][0], kRowBlock * kLanes);
+  }
+};
 
 template <class S, DType T>
 void matmul_quant_format(const QuantMatmul& a) {
   constexpr TileShape kShape = tile_shape(T);
   const int64_t rest = a.x.k % kTileK / kGroup;
   const int64_t panel_size = a.x.k / kTileK * kShape.bytes(kGroupsPerTile) + (rest != 0 ? kShape.bytes(rest) : 0);
+  if (a.x.rows == 1) return quant_one_row<S, T>(a, panel_size);
+  QuantBlock<S, T> block;
   for (int64_t row0 = 0; row0 < a.x.rows; row0 += kRowBlock) {
     const int64_t rows = a.x.rows - row0 < kRowBlock ? a.x.rows - row0 : kRowBlock;
-    int64_t p = a.panel_begin;
-    for (; p + S::kQuantPanels <= a.panel_end; p += S::kQuantPanels) quant_panels<S, T, S::kQuantPanels>(a, p, panel_size, row0, rows);
-    if constexpr (S::kQuantPanels > 1)
-      for (; p < a.panel_end; ++p) quant_panels<S, T, 1>(a, p, panel_size, row0, rows);
+    for (int64_t p = a.panel_begin; p < a.panel_end; p += kPanelBlock)
+      block.multiply(a, p, a.panel_end - p < kPanelBlock ? a.panel_end - p : kPanelBlock, panel_size, row0, rows);
   }
 }
 

@@ -7,12 +7,12 @@
 namespace carat::kernels {
 
 struct Scalar {
-  static constexpr int kQuantRows = 4;      // register tiles: rows x panels
+  static constexpr int kQuantRows = 1;      // register tiles: rows x panels
   static constexpr int kQuantPanels = 1;
-  static constexpr int kDenseRows = 4;
+  static constexpr int kDenseRows = 1;
   static constexpr int kDensePanels = 1;
   static constexpr int kDecodePanels = 1;   // panels in flight when there is one row
-  static constexpr int kAttendRows = 4;
+  static constexpr int kAttendRows = 1;
   // Largest number of products in a row that the dot's inner sums hold, given the largest code.
   static constexpr int flush_every(int) { return 1; }
 

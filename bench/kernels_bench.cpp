@@ -1,0 +1,288 @@
+// Speed of the kernels beside the peaks of the machine they run on. One thread; every figure is the best of many iterations, because a shared machine only
+// ever adds time. Names: <kernel>/<type or shape>/<table>. Counters: Gop/s (2 per multiply-add), GB/s (bytes of weights read), share of the peak.
+#include <benchmark/benchmark.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "kernels/pack.h"
+#include "tensor/dequantise.h"
+#include "tensor/dtype.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace carat::kernels {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+template <typename F>
+double best_seconds(int times, F f) {
+  double best = 1e30;
+  for (int i = 0; i < times; ++i) {
+    const auto start = Clock::now();
+    f();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
+}
+
+struct Peaks {
+  double int8_ops = 0;   // per second
+  double f32_ops = 0;
+  double bytes = 0;      // read from memory
+};
+
+#if defined(__x86_64__)
+constexpr int kTurns = 200000;
+
+[[gnu::target("avx512f,avx512vnni")]] void int8_turns_512() {
+  __m512i s[12] = {};
+  for (auto& x : s) benchmark::DoNotOptimize(x);   // else the compiler sees that all are the same
+  const __m512i a = _mm512_set1_epi32(0x01020304), b = _mm512_set1_epi32(0x05060708);
+  for (int i = 0; i < kTurns; ++i)
+#pragma GCC unroll 12
+    for (auto& x : s) x = _mm512_dpbusd_epi32(x, a, b);
+  for (auto& x : s) benchmark::DoNotOptimize(x);
+}
+[[gnu::target("avx512f")]] void f32_turns_512() {
+  __m512 s[12] = {};
+  for (auto& x : s) benchmark::DoNotOptimize(x);   // else the compiler sees that all are the same
+  const __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
+  for (int i = 0; i < kTurns; ++i)
+#pragma GCC unroll 12
+    for (auto& x : s) x = _mm512_fmadd_ps(x, a, b);
+  for (auto& x : s) benchmark::DoNotOptimize(x);
+}
+[[gnu::target("avx2")]] void int8_turns_256() {
+  __m256i s[12] = {};
+  for (auto& x : s) benchmark::DoNotOptimize(x);   // else the compiler sees that all are the same
+  const __m256i a = _mm256_set1_epi32(0x01020304), b = _mm256_set1_epi32(0x05060708);
+  for (int i = 0; i < kTurns; ++i)
+#pragma GCC unroll 12
+    for (auto& x : s) x = _mm256_add_epi32(x, _mm256_madd_epi16(_mm256_maddubs_epi16(a, _mm256_add_epi8(b, x)), b));
+  for (auto& x : s) benchmark::DoNotOptimize(x);
+}
+[[gnu::target("avx2,fma")]] void f32_turns_256() {
+  __m256 s[12] = {};
+  for (auto& x : s) benchmark::DoNotOptimize(x);   // else the compiler sees that all are the same
+  const __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
+  for (int i = 0; i < kTurns; ++i)
+#pragma GCC unroll 12
+    for (auto& x : s) x = _mm256_fmadd_ps(x, a, b);
+  for (auto& x : s) benchmark::DoNotOptimize(x);
+}
+[[gnu::target("avx2")]] void read_all(const std::vector<char>& memory) {
+  __m256i s[4] = {};
+  for (size_t i = 0; i + 256 <= memory.size(); i += 256) {
+    const auto* p = reinterpret_cast<const __m256i*>(memory.data() + i);
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) s[j % 4] = _mm256_xor_si256(s[j % 4], _mm256_loadu_si256(p + j));
+  }
+  for (auto& x : s) benchmark::DoNotOptimize(x);
+}
+
+Peaks measure_peaks() {
+  Peaks p;
+  const bool vnni = __builtin_cpu_supports("avx512vnni") != 0, wide = __builtin_cpu_supports("avx512f") != 0, avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (vnni) p.int8_ops = 12.0 * kTurns * 128 / best_seconds(20, int8_turns_512);
+  else if (avx2) p.int8_ops = 12.0 * kTurns * 64 / best_seconds(20, int8_turns_256);
+  if (wide) p.f32_ops = 12.0 * kTurns * 32 / best_seconds(20, f32_turns_512);
+  else if (avx2) p.f32_ops = 12.0 * kTurns * 16 / best_seconds(20, f32_turns_256);
+  if (avx2) {
+    const std::vector<char> memory(size_t{512} << 20, 1);
+    p.bytes = static_cast<double>(memory.size()) / best_seconds(8, [&] { read_all(memory); });
+  }
+  return p;
+}
+#else
+Peaks measure_peaks() { return {}; }
+#endif
+
+const Peaks& peaks() {
+  static const Peaks p = measure_peaks();
+  return p;
+}
+
+// Random bytes with harmless f16 scales: speed does not depend on the codes.
+std::vector<std::byte> random_rows(DType t, int64_t n, int64_t k) {
+  std::vector<std::byte> rows(static_cast<size_t>(n * row_bytes(t, k)));
+  std::mt19937_64 rng(1);
+  for (size_t i = 0; i + 8 <= rows.size(); i += 8) {
+    const uint64_t v = rng() & 0x3F3F3F3F3F3F3F3Full;   // no f16, bf16 or f32 of such bytes is subnormal-heavy, inf or NaN
+    std::memcpy(rows.data() + i, &v, 8);
+  }
+  return rows;
+}
+
+struct Weights {
+  std::vector<std::byte> bytes;   // several matrices, one after the other, larger together than the caches
+  int64_t matrix_bytes = 0;
+  int copies = 0;
+};
+
+Weights make_weights(DType t, int64_t n, int64_t k, int64_t at_least) {
+  const auto rows = random_rows(t, 16, k);
+  Weights w;
+  const int64_t panel = panel_bytes(t, k);
+  w.matrix_bytes = n / 16 * panel;
+  w.copies = static_cast<int>(at_least / w.matrix_bytes) + 1;
+  w.bytes.resize(static_cast<size_t>(w.matrix_bytes * w.copies));
+  const std::byte* lanes[16];
+  for (int i = 0; i < 16; ++i) lanes[i] = rows.data() + i * row_bytes(t, k);
+  pack_panel(t, lanes, k, w.bytes.data());
+  for (int64_t at = panel; at < static_cast<int64_t>(w.bytes.size()); at += panel) std::memcpy(w.bytes.data() + at, w.bytes.data(), static_cast<size_t>(panel));
+  return w;
+}
+
+// One timing a turn; the best one makes the counters.
+template <typename F>
+double run(benchmark::State& state, F f) {
+  double best = 1e30;
+  for (auto _ : state) {
+    const auto start = Clock::now();
+    f();
+    const double s = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::min(best, s);
+    state.SetIterationTime(s);
+  }
+  return best;
+}
+
+void report(benchmark::State& state, double seconds, double ops, double bytes, double peak_ops) {
+  state.counters["best_us"] = seconds * 1e6;
+  state.counters["Gop/s"] = ops / seconds * 1e-9;
+  if (peak_ops > 0) state.counters["of_peak"] = ops / seconds / peak_ops;
+  if (bytes > 0) {
+    state.counters["GB/s"] = bytes / seconds * 1e-9;
+    if (peaks().bytes > 0) state.counters["of_memory"] = bytes / seconds / peaks().bytes;
+  }
+}
+
+void quant_matmul(benchmark::State& state, const KernelTable* t, DType type, int64_t rows, int64_t k, int64_t n) {
+  const Weights w = make_weights(type, n, k, rows == 1 ? int64_t{160} << 20 : 1);
+  std::mt19937 rng(2);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(static_cast<size_t>(rows * k)), out(static_cast<size_t>(rows * n)), scale(static_cast<size_t>(rows * k / 32));
+  for (auto& v : x) v = normal(rng);
+  std::vector<int8_t> q(x.size());
+  std::vector<int32_t> sum16(static_cast<size_t>(rows * k / 16));
+  t->quantise_rows(x.data(), k, rows, k, q.data(), scale.data(), sum16.data());
+  int copy = 0;
+  const double best = run(state, [&] {
+    t->matmul_quant({.dtype = type, .panels = w.bytes.data() + copy * w.matrix_bytes, .n = n, .panel_begin = 0, .panel_end = n / 16, .x = {q.data(), scale.data(), sum16.data(), rows, k},
+                     .out = out.data(), .ldo = n});
+    copy = (copy + 1) % w.copies;
+  });
+  report(state, best, 2.0 * static_cast<double>(rows * n * k), rows == 1 ? static_cast<double>(w.matrix_bytes) : 0, peaks().int8_ops);
+}
+
+void dense_matmul(benchmark::State& state, const KernelTable* t, DType type, int64_t rows, int64_t k, int64_t n) {
+  const Weights w = make_weights(type, n, k, rows == 1 ? int64_t{160} << 20 : 1);
+  std::vector<float> x(static_cast<size_t>(rows * k), 0.5f), out(static_cast<size_t>(rows * n));
+  int copy = 0;
+  const double best = run(state, [&] {
+    t->matmul_dense({.dtype = type, .panels = w.bytes.data() + copy * w.matrix_bytes, .n = n, .panel_begin = 0, .panel_end = n / 16, .x = x.data(), .ldx = k, .rows = rows, .k = k,
+                     .out = out.data(), .ldo = n});
+    copy = (copy + 1) % w.copies;
+  });
+  report(state, best, 2.0 * static_cast<double>(rows * n * k), rows == 1 ? static_cast<double>(w.matrix_bytes) : 0, peaks().f32_ops);
+}
+
+void quantise(benchmark::State& state, const KernelTable* t, int64_t k) {
+  std::vector<float> x(static_cast<size_t>(k), 0.7f), scale(static_cast<size_t>(k / 32));
+  std::vector<int8_t> q(x.size());
+  std::vector<int32_t> sum16(static_cast<size_t>(k / 16));
+  const double best = run(state, [&] {
+    for (int i = 0; i < 64; ++i) t->quantise_rows(x.data(), k, 1, k, q.data(), scale.data(), sum16.data());
+  });
+  state.counters["ns_a_row"] = best / 64 * 1e9;
+}
+
+// rows query rows that see all of `splits` splits; f16 cache.
+void attention(benchmark::State& state, const KernelTable* t, int32_t rows, int32_t head_dim, bool one_tensor) {
+  constexpr int kSplits = 16;
+  std::mt19937 rng(3);
+  std::normal_distribution<float> normal;
+  const int64_t tile = head_dim * kTilePositions;
+  std::vector<uint16_t> k(static_cast<size_t>(tile * 8 * kSplits)), v(k.size());
+  for (auto& h : k) h = f32_to_f16(normal(rng));
+  for (auto& h : v) h = f32_to_f16(normal(rng));
+  std::vector<float> q(static_cast<size_t>(rows * head_dim), 0.01f), o(q.size()), m(static_cast<size_t>(rows)), l(m.size());
+  std::vector<float> scratch(static_cast<size_t>(attend_scratch_floats(rows, head_dim))), table(static_cast<size_t>(kSplits * 8 * 64 + 64 * 32 + 1024), 0.6f);
+  std::vector<const float*> qs;
+  std::vector<float*> os;
+  for (int32_t r = 0; r < rows; ++r) {
+    qs.push_back(q.data() + r * head_dim);
+    os.push_back(o.data() + r * head_dim);
+  }
+  const std::vector<int32_t> lo(m.size(), 0), hi(m.size(), kSplits * kSplit);
+  const OneTensor one{table.data(), 64, table.data(), table.data(), table.data(), table.data()};
+  const double best = run(state, [&] {
+    for (int32_t s = 0; s < kSplits; ++s) {
+      const std::byte *kt[8], *vt[8];
+      for (int i = 0; i < 8; ++i) {
+        kt[i] = reinterpret_cast<const std::byte*>(k.data() + (s * 8 + i) * tile);
+        vt[i] = reinterpret_cast<const std::byte*>(v.data() + (s * 8 + i) * tile);
+      }
+      t->attend_split({.kv_dtype = DType::f16, .head_dim = head_dim, .rows = rows, .q = qs.data(), .lo = lo.data(), .hi = hi.data(), .split = s, .k_tiles = kt, .v_tiles = vt,
+                       .one = one_tensor ? &one : nullptr, .m = m.data(), .l = l.data(), .o = os.data(), .scratch = scratch.data()});
+    }
+  });
+  report(state, best, 4.0 * rows * head_dim * kSplits * kSplit, rows == 1 ? static_cast<double>(k.size() + (one_tensor ? 0 : v.size())) * 2 : 0, peaks().f32_ops);
+}
+
+void pack(benchmark::State& state, DType type) {
+  const int64_t k = 2048;
+  const auto rows = random_rows(type, 16, k);
+  std::vector<std::byte> panel(static_cast<size_t>(panel_bytes(type, k)));
+  const std::byte* lanes[16];
+  for (int i = 0; i < 16; ++i) lanes[i] = rows.data() + i * row_bytes(type, k);
+  const double best = run(state, [&] { pack_panel(type, lanes, k, panel.data()); });
+  state.counters["GB/s"] = static_cast<double>(rows.size()) / best * 1e-9;
+}
+
+void register_all() {
+  const TableList list = available_tables();
+  const auto add = [](const std::string& name, auto f) { benchmark::RegisterBenchmark(name.c_str(), f)->UseManualTime()->MinTime(0.25); };
+  for (int i = list.count - 1; i > 0; --i) {
+    const KernelTable* t = list.tables[i];
+    const std::string on = std::string("/") + t->name;
+    for (const DType type : {DType::q4_0, DType::q4_k, DType::q5_0, DType::q5_k, DType::q6_k, DType::q8_0, DType::q2_k, DType::q3_k, DType::iq4_xs, DType::mxfp4, DType::nvfp4}) {
+      const std::string name(info(type).name);
+      add("decode_1x2048x8192/" + name + on, [=](benchmark::State& s) { quant_matmul(s, t, type, 1, 2048, 8192); });
+      add("rows_8x2048x2048/" + name + on, [=](benchmark::State& s) { quant_matmul(s, t, type, 8, 2048, 2048); });
+      add("prefill_512x2048x2048/" + name + on, [=](benchmark::State& s) { quant_matmul(s, t, type, 512, 2048, 2048); });
+    }
+    for (const DType type : {DType::bf16, DType::f16, DType::f32}) {
+      const std::string name(info(type).name);
+      add("decode_1x1536x8960/" + name + on, [=](benchmark::State& s) { dense_matmul(s, t, type, 1, 1536, 8960); });
+      add("prefill_512x1536x2048/" + name + on, [=](benchmark::State& s) { dense_matmul(s, t, type, 512, 1536, 2048); });
+    }
+    add("quantise_row_2048" + on, [=](benchmark::State& s) { quantise(s, t, 2048); });
+    for (const int32_t rows : {1, 8, 64})
+      for (const int32_t dim : {256, 512}) add("attend/" + std::to_string(rows) + "x" + std::to_string(dim) + on, [=](benchmark::State& s) { attention(s, t, rows, dim, false); });
+    for (const int32_t rows : {8, 16}) add("attend_one_tensor/" + std::to_string(rows) + "x512" + on, [=](benchmark::State& s) { attention(s, t, rows, 512, true); });
+  }
+  for (const DType type : {DType::q4_0, DType::q4_k, DType::q5_0, DType::q6_k, DType::q8_0, DType::bf16, DType::f32})
+    add("pack/" + std::string(info(type).name), [=](benchmark::State& s) { pack(s, type); });
+}
+
+}  // namespace
+}  // namespace carat::kernels
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  const auto& p = carat::kernels::peaks();
+  std::printf("peaks of one core, measured now: int8 dot %.0f Gop/s, f32 fma %.0f Gop/s, reading memory %.1f GB/s\n", p.int8_ops * 1e-9, p.f32_ops * 1e-9, p.bytes * 1e-9);
+  carat::kernels::register_all();
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
