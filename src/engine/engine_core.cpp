@@ -70,7 +70,9 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
          format_bytes(static_cast<uint64_t>(wants) * static_cast<uint64_t>(pool_.layout().slot_bytes())),
          format_bytes(static_cast<uint64_t>(pool_.num_slots()) * static_cast<uint64_t>(pool_.layout().slot_bytes())));
   }
-  s->tokens.reserve(static_cast<size_t>(std::min(s->max_length, s->num_prompt + 4096)));
+  const int32_t foreseen = std::min(s->max_length, s->num_prompt + 4096);
+  s->tokens.reserve(static_cast<size_t>(foreseen));
+  pool_.reserve(s->blocks, foreseen);
   s->blocks.salt = s->request.cache_salt;
   s->blocks.shared = s->request.use_prefix_cache;
   s->blocks.prompt_length = s->num_prompt;

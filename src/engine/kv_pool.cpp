@@ -145,6 +145,15 @@ void KvPool::drop_front(BlockTable& table, int32_t new_first) {
 
 // ---- sequences
 
+void KvPool::reserve(SequenceBlocks& s, int32_t length) const {
+  s.chain.reserve(static_cast<size_t>(length / kHashStep + 1));
+  for (int32_t g = 0; g < kNumKvGroups; ++g) {
+    const auto blocks = static_cast<size_t>(blocks_of_sequence(layout_, g, length, layout_.block_positions[g]) + 1);
+    s.tables[g].blocks.reserve(blocks);
+    s.tables[g].slots.reserve(blocks * static_cast<size_t>(layout_.slots_per_block[g]));
+  }
+}
+
 int32_t KvPool::match_prefix(SequenceBlocks& s, std::span<const int32_t> tokens) {
   check(s.committed == 0 && s.tables[0].blocks.empty() && s.tables[1].blocks.empty(), "a prefix is matched before a sequence holds blocks");
   if (!prefix_cache_ || !s.shared || tokens.empty()) return 0;

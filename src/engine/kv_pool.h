@@ -28,6 +28,8 @@ class KvPool {
  public:
   KvPool(const KvLayout& layout, int32_t num_slots, bool prefix_cache = true);
 
+  // Memory for the tables of a sequence of that length, so that growing does not allocate. Thread-safe.
+  void reserve(SequenceBlocks& s, int32_t length) const;
   // Takes the longest prefix of `tokens` that is there, below `tokens.size()`; `s` must hold nothing. Returns its length, s.committed.
   int32_t match_prefix(SequenceBlocks& s, std::span<const int32_t> tokens);
   // Blocks for the rows [first_row, end), first_row = s.committed; gives back sliding blocks behind first_row's window. False, and nothing new is

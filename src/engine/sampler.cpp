@@ -51,14 +51,21 @@ int32_t Sampler::first_of(const float* row, float x) const {
 }
 
 double Sampler::total(const float* row, double inverse_temperature) const {
-  constexpr int kSums = 8;
-  double sums[kSums] = {};
-  int32_t i = 0;
-  for (; i + kSums <= vocab_size_; i += kSums) {
-    for (int j = 0; j < kSums; ++j) sums[j] += weight(row[i + j], inverse_temperature);
+  const auto largest = static_cast<double>(max_);
+  double w[kBlock];
+  double sums[kLanes] = {};
+  for (int32_t begin = 0; begin < vocab_size_; begin += kBlock) {
+    const int32_t n = std::min(kBlock, vocab_size_ - begin);
+    if (n < kBlock) std::fill_n(w, kBlock, 0.0);
+    for (int32_t i = 0; i < n; ++i) w[i] = exp_of_nonpositive((static_cast<double>(row[begin + i]) - largest) * inverse_temperature);
+    for (int32_t i = 0; i < kBlock; i += kLanes) {
+      for (int j = 0; j < kLanes; ++j) sums[j] += w[i + j];
+    }
   }
-  for (int j = 0; i < vocab_size_; ++i, ++j) sums[j] += weight(row[i], inverse_temperature);
-  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+  for (int n = kLanes / 2; n > 0; n /= 2) {
+    for (int j = 0; j < n; ++j) sums[j] += sums[j + n];
+  }
+  return sums[0];
 }
 
 void Sampler::best(const float* row, int32_t count) {
