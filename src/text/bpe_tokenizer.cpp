@@ -80,7 +80,7 @@ class BpeTokenizer final : public Tokenizer {
     for (TokenId id = 0; id < vocab_.size(); ++id) {
       const TokenKind k = vocab_.kind(id);
       if (k == TokenKind::control || k == TokenKind::user_defined) special_.add(vocab_.text(id), id);
-      if (k == TokenKind::user_defined && !by_merges_) always_.add(vocab_.text(id), id);   // SentencePiece matches these in any text
+      if (k == TokenKind::user_defined && d.user_defined_always) always_.add(vocab_.text(id), id);
       if (k != TokenKind::control) note_neighbours(vocab_.text(id));
     }
   }
@@ -146,6 +146,7 @@ class BpeTokenizer final : public Tokenizer {
       joined += right;
       const TokenId id = vocab_.find(joined);
       if (l < 0 || r < 0 || id < 0) fail(ErrorCode::corrupt, "{}: merge {} joins pieces that are not in the vocabulary", d.source, rank);
+      if (is_special(id)) fail(ErrorCode::corrupt, "{}: merge {} makes the special token {}; text could turn into it", d.source, rank, id);
       merges_.add(l, r, {static_cast<uint32_t>(rank), id});
     }
   }
@@ -187,10 +188,12 @@ class BpeTokenizer final : public Tokenizer {
     return neighbours_[bit / 64] >> bit % 64 & 1;
   }
 
+  bool is_special(TokenId id) const { return vocab_.kind(id) == TokenKind::control || vocab_.kind(id) == TokenKind::unknown || vocab_.kind(id) == TokenKind::byte; }
+
   Merge merge_of(const Work& w, const Symbol& l, const Symbol& r) const {
     if (by_merges_) return merges_.find(l.id, r.id);
     const TokenId id = vocab_.find(std::string_view(w.normal).substr(l.begin, r.end - l.begin));
-    if (id < 0 || vocab_.kind(id) == TokenKind::control || vocab_.kind(id) == TokenKind::byte) return {};
+    if (id < 0 || is_special(id)) return {};
     return {rank_of_[static_cast<size_t>(id)], id};
   }
 
@@ -210,7 +213,8 @@ class BpeTokenizer final : public Tokenizer {
     for (size_t at = 0; at < all.size();) {
       const Utf8Char c = utf8_decode(all.substr(at));
       const size_t n = c.length == 0 ? 1 : static_cast<size_t>(c.length);
-      const TokenId id = c.length == 0 ? -1 : vocab_.character(c.code, all.substr(at, n));
+      TokenId id = c.length == 0 ? -1 : vocab_.character(c.code, all.substr(at, n));
+      if (id >= 0 && is_special(id)) id = -1;   // a special token of one character is no ordinary text
       if (!w.symbols.empty() && (c.length == 0 || !may_join(before, c.code))) flush(w, out);
       w.symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(at + n), id, 0, 0});
       before = c.length == 0 ? 0xFFFFFFFFu : c.code;

@@ -7,6 +7,7 @@ namespace carat {
 
 std::string Detokenizer::push(TokenId id) {
   std::string out;
+  if (id < 0 || id >= tokenizer_.vocab_size()) return out;   // a row that pads the table beyond the vocabulary stands for nothing
   const TokenKind kind = tokenizer_.kind(id);
   if (kind != TokenKind::byte) stream_.flush(out);   // a character is never finished by another kind of token
   if (kind != TokenKind::control || special_) stream_.push(tokenizer_.piece(id), out);
@@ -24,12 +25,16 @@ StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stop
 }
 
 StopMatcher::Result StopMatcher::push(std::string_view text) {
+  if (stopped_) return {"", true};
   if (stops_.empty()) return {std::string(text), false};
-  held_ += text;
-  size_t at = std::string::npos;
-  for (const std::string& s : stops_) at = std::min(at, held_.find(s));
-  if (at != std::string::npos) {
-    Result r{held_.substr(0, at), true};
+  for (char c : text) {   // by the byte, so that the stop string that is complete first counts, however the text was cut
+    held_.push_back(c);
+    size_t longest = 0;
+    for (const std::string& s : stops_)
+      if (s.size() > longest && held_.ends_with(s)) longest = s.size();
+    if (longest == 0) continue;
+    stopped_ = true;
+    Result r{held_.substr(0, held_.size() - longest), true};
     held_.clear();
     return r;
   }

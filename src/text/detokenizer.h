@@ -22,7 +22,7 @@ class Detokenizer {
   Utf8Stream stream_;
 };
 
-// Finds the user's stop strings across token borders. Everything that could be the beginning of one is held back.
+// Finds the user's stop strings across token borders; the one that is complete first ends the text (the longest of those that end together). Everything that could be the beginning of one is held back.
 class StopMatcher {
  public:
   explicit StopMatcher(std::vector<std::string> stops);
@@ -36,6 +36,7 @@ class StopMatcher {
  private:
   std::vector<std::string> stops_;
   std::string held_;
+  bool stopped_ = false;
 };
 
 }  // namespace carat

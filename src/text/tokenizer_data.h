@@ -15,6 +15,7 @@ struct TokenizerData {
   std::shared_ptr<const void> keep;                         // owns what the views below look at, where the checkpoint does not
   std::vector<std::string_view> texts;
   std::vector<TokenKind> kinds;
+  bool user_defined_always = false;                         // those pieces are matched in any text, also where specials are not parsed
   bool by_merges = true;                                    // else by scores
   std::vector<std::pair<std::string_view, std::string_view>> merges;  // lowest rank first
   std::vector<float> scores;

@@ -14,6 +14,7 @@ TokenizerData read_gguf_tokenizer(const Checkpoint& c) {
   if (!model) fail(ErrorCode::not_found, "{}: no tokenizer in this file (tokenizer.ggml.model is missing)", d.source);
   if (*model != "gemma4" && *model != "llama") fail(ErrorCode::unsupported, "{}: tokenizer.ggml.model '{}' is not known (gemma4, llama)", d.source, *model);
   d.by_merges = *model == "gemma4";   // the scores of such files mean nothing
+  d.user_defined_always = !d.by_merges;   // SentencePiece does so
 
   const MetaStrings* tokens = c.meta_strings("tokenizer.ggml.tokens");
   if (!tokens) fail(ErrorCode::corrupt, "{}: metadata key tokenizer.ggml.tokens is missing", d.source);

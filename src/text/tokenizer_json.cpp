@@ -35,6 +35,7 @@ std::pair<std::string_view, std::string_view> merge_of(element e, const std::str
 TokenizerData read_json_tokenizer(const std::string& text, const std::string& source) {
   TokenizerData d;
   d.source = source;
+  d.user_defined_always = true;   // added tokens that are not special
   auto owner = std::make_shared<simdjson::dom::parser>();
   simdjson::dom::parser& parser = *owner;
   d.keep = owner;
