@@ -17,6 +17,7 @@ constexpr Target kTargets[] = {
     {"side files", parse_side_files},
     {"tokenizer", load_tokenizer},
     {"config", read_model_config},
+    {"model", run_model},
 };
 
 // Getters of the wrong type fail by design; only how they fail matters here.
