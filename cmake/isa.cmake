@@ -39,6 +39,9 @@ function(carat_isa_flags name out supported)
   else()
     set(ok FALSE)
   endif()
+  if(CARAT_SANITIZE)
+    set(level "-O1")   # instrumented and unrolled, -O3 would take minutes a file
+  endif()
   # Short loops over vectors stay loops: no calls of memcpy or memset, no rep movs.
   set(${out} "${level} ${flags} -fno-tree-loop-distribute-patterns" PARENT_SCOPE)
   set(${supported} ${ok} PARENT_SCOPE)
