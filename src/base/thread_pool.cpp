@@ -71,7 +71,7 @@ void ThreadPool::run_ranges(int worker) {
   for (;;) {
     const int64_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
     if (begin >= n_) return;
-    (*fn_)(begin, std::min(begin + grain_, n_), worker);
+    task_.call(task_.fn, begin, std::min(begin + grain_, n_), worker);
   }
 }
 
@@ -90,16 +90,16 @@ void ThreadPool::work(int worker) {
   }
 }
 
-void ThreadPool::parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t, int)>& fn) {
+void ThreadPool::run(int64_t n, int64_t grain, Task task) {
   if (n <= 0) return;
   grain = std::max<int64_t>(grain, 1);
   if (threads_.empty() || n <= grain) {
-    for (int64_t begin = 0; begin < n; begin += grain) fn(begin, std::min(begin + grain, n), 0);
+    for (int64_t begin = 0; begin < n; begin += grain) task.call(task.fn, begin, std::min(begin + grain, n), 0);
     return;
   }
   n_ = n;
   grain_ = grain;
-  fn_ = &fn;
+  task_ = task;
   next_.store(0, std::memory_order_relaxed);
   running_.store(static_cast<int>(threads_.size()), std::memory_order_relaxed);
   {

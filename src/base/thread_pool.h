@@ -3,9 +3,9 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <functional>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace carat {
@@ -24,9 +24,18 @@ class ThreadPool {
 
   // Calls fn(begin, end, worker) over disjoint ranges that cover [0, n), each at most `grain` long. Results of a range must not depend on the cut.
   // fn must not throw and must not call parallel_for.
-  void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t, int)>& fn);
+  template <typename Fn>
+  void parallel_for(int64_t n, int64_t grain, Fn&& fn) {   // the function is borrowed, not copied: nothing is allocated
+    using F = std::remove_reference_t<Fn>;
+    run(n, grain, {const_cast<void*>(static_cast<const void*>(&fn)), [](void* f, int64_t begin, int64_t end, int worker) { (*static_cast<F*>(f))(begin, end, worker); }});
+  }
 
  private:
+  struct Task {
+    void* fn = nullptr;
+    void (*call)(void* fn, int64_t begin, int64_t end, int worker) = nullptr;
+  };
+  void run(int64_t n, int64_t grain, Task task);
   void work(int worker);
   void run_ranges(int worker);
 
@@ -39,7 +48,7 @@ class ThreadPool {
   std::atomic<bool> stop_{false};
   int64_t n_ = 0;
   int64_t grain_ = 1;
-  const std::function<void(int64_t, int64_t, int)>* fn_ = nullptr;
+  Task task_;
 };
 
 }  // namespace carat

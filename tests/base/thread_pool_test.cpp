@@ -1,0 +1,50 @@
+#include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <vector>
+
+#include "base/error.h"
+
+namespace carat {
+namespace {
+
+TEST(ThreadPool, CoversEveryIndexOnceForAnyCut) {
+  for (int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    for (int64_t n : {0, 1, 7, 64, 1000})
+      for (int64_t grain : {1, 3, 64, 5000}) {
+        std::vector<std::atomic<int>> seen(static_cast<size_t>(n));
+        pool.parallel_for(n, grain, [&](int64_t begin, int64_t end, int worker) {
+          EXPECT_LE(end - begin, grain);
+          EXPECT_GE(worker, 0);
+          EXPECT_LT(worker, threads);
+          for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
+        });
+        for (const auto& s : seen) EXPECT_EQ(s.load(), 1);
+      }
+  }
+}
+
+// Everything written in one region is there in the next, whoever wrote it.
+TEST(ThreadPool, RegionsFollowEachOther) {
+  ThreadPool pool(4);
+  std::vector<int64_t> a(512, 0), b(512, 0);
+  for (int64_t round = 0; round < 2000; ++round) {
+    pool.parallel_for(512, 5, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) b[static_cast<size_t>(511 - i)] = a[static_cast<size_t>(i)] + 1;
+    });
+    std::swap(a, b);
+  }
+  for (int64_t v : a) EXPECT_EQ(v, 2000);
+}
+
+TEST(ThreadPool, RefusesSillyNumbers) {
+  EXPECT_THROW(ThreadPool(0), Error);
+  EXPECT_THROW(ThreadPool(100000), Error);
+  EXPECT_GE(default_num_threads(), 1);
+}
+
+}  // namespace
+}  // namespace carat
