@@ -39,10 +39,13 @@ function(carat_isa_flags name out supported)
   else()
     set(ok FALSE)
   endif()
-  if(CARAT_SANITIZE)
-    set(level "-O1")   # instrumented and unrolled, -O3 would take minutes a file
-  endif()
   # Short loops over vectors stay loops: no calls of memcpy or memset, no rep movs.
   set(${out} "${level} ${flags} -fno-tree-loop-distribute-patterns" PARENT_SCOPE)
   set(${supported} ${ok} PARENT_SCOPE)
 endfunction()
+
+# The test that compiles the AVX-512 targets through SIMDe for a CPU with AVX2.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/tests/kernels/simde_avx512_test.cpp PROPERTIES
+    COMPILE_OPTIONS "-O1;-mavx2;-mfma;-mf16c;-mbmi2;-fno-stack-protector;-U_FORTIFY_SOURCE;-Wno-uninitialized;-Wno-maybe-uninitialized;-Wno-psabi")
+endif()
