@@ -61,9 +61,19 @@ struct Symbol {
   int32_t previous, next;
 };
 
+// Markers of Gemma 4 that a reader of the output has to see. GGUF files call them user-defined, tokenizer.json calls them special like all others:
+// whatever the file says, they are shown, and both files of a model give the same text.
+std::vector<TokenKind> with_markers_shown(const TokenizerData& d) {
+  static constexpr std::string_view kShown[] = {"<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>", "<|channel>", "<channel|>"};
+  std::vector<TokenKind> kinds = d.kinds;
+  for (size_t i = 0; i < kinds.size(); ++i)
+    if (kinds[i] == TokenKind::control && std::find(std::begin(kShown), std::end(kShown), d.texts[i]) != std::end(kShown)) kinds[i] = TokenKind::user_defined;
+  return kinds;
+}
+
 class BpeTokenizer final : public Tokenizer {
  public:
-  explicit BpeTokenizer(TokenizerData d) : vocab_(d.texts, d.kinds, d.source), by_merges_(d.by_merges) {
+  explicit BpeTokenizer(TokenizerData d) : vocab_(d.texts, with_markers_shown(d), d.source), by_merges_(d.by_merges) {
     const auto checked = [&](TokenId id, const char* what) {
       if (id < -1 || id >= vocab_.size()) fail(ErrorCode::corrupt, "{}: {} is {}, outside the vocabulary of {}", d.source, what, id, vocab_.size());
       return id;
@@ -79,8 +89,8 @@ class BpeTokenizer final : public Tokenizer {
     }
     for (TokenId id = 0; id < vocab_.size(); ++id) {
       const TokenKind k = vocab_.kind(id);
-      if (k == TokenKind::control || k == TokenKind::user_defined) special_.add(vocab_.text(id), id);
-      if (k == TokenKind::user_defined && d.user_defined_always) always_.add(vocab_.text(id), id);
+      if (k == TokenKind::control || k == TokenKind::unknown || k == TokenKind::user_defined) special_.add(vocab_.text(id), id);
+      if (d.user_defined_always && d.kinds[static_cast<size_t>(id)] == TokenKind::user_defined) always_.add(vocab_.text(id), id);   // as the file has it
       if (k != TokenKind::control) note_neighbours(vocab_.text(id));
     }
   }

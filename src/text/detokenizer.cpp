@@ -10,7 +10,7 @@ std::string Detokenizer::push(TokenId id) {
   if (id < 0 || id >= tokenizer_.vocab_size()) return out;   // a row that pads the table beyond the vocabulary stands for nothing
   const TokenKind kind = tokenizer_.kind(id);
   if (kind != TokenKind::byte) stream_.flush(out);   // a character is never finished by another kind of token
-  if (kind != TokenKind::control || special_) stream_.push(tokenizer_.piece(id), out);
+  if ((kind != TokenKind::control && kind != TokenKind::unknown) || special_) stream_.push(tokenizer_.piece(id), out);
   return out;
 }
 

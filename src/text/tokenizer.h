@@ -38,7 +38,7 @@ class Tokenizer {
   virtual std::string_view piece(TokenId id) const = 0;
   virtual std::optional<TokenId> find(std::string_view text) const = 0;   // exact token text, as stored
 
-  // Whole-sequence decode; incomplete UTF-8 becomes one U+FFFD a byte. Control tokens give nothing unless `special`.
+  // Whole-sequence decode; incomplete UTF-8 becomes one U+FFFD a byte. Control tokens (and <unk>) give nothing unless `special`.
   std::string decode(const std::vector<TokenId>& ids, bool special = false) const;
 
   TokenId bos_id() const { return bos_id_; }
