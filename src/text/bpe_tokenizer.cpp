@@ -89,8 +89,8 @@ class BpeTokenizer final : public Tokenizer {
     }
     for (TokenId id = 0; id < vocab_.size(); ++id) {
       const TokenKind k = vocab_.kind(id);
-      if (k == TokenKind::control || k == TokenKind::unknown || k == TokenKind::user_defined) special_.add(vocab_.text(id), id);
-      if (d.user_defined_always && d.kinds[static_cast<size_t>(id)] == TokenKind::user_defined) always_.add(vocab_.text(id), id);   // as the file has it
+      if (k == TokenKind::control || k == TokenKind::unknown || k == TokenKind::user_defined) special_.add(vocab_.text(id), id, d.source);
+      if (d.user_defined_always && d.kinds[static_cast<size_t>(id)] == TokenKind::user_defined) always_.add(vocab_.text(id), id, d.source);   // as the file has it
       if (k != TokenKind::control) note_neighbours(vocab_.text(id));
     }
   }

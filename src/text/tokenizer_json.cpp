@@ -58,12 +58,11 @@ TokenizerData read_json_tokenizer(const std::string& text, const std::string& so
     if (seen[i] && d.texts[i] != piece) fail(ErrorCode::corrupt, "{}: token id {} is given twice", source, id);
     d.texts[i] = piece, d.kinds[i] = kind, seen[i] = true;
   };
-  int64_t entries = 0, largest = -1;
+  const int64_t end = int64_t{1 << 16} + static_cast<int64_t>(vocab.size()) * 64;   // ids need not come in order, nor without holes
   for (const auto& [piece, value] : vocab) {
     int64_t id = 0;
     if (value.get_int64().get(id)) bad(source, "an id in model.vocab is not a whole number");
-    ++entries, largest = std::max(largest, id);
-    if (largest > int64_t{1 << 16} + entries * 64) bad(source, "the ids of model.vocab are scattered far beyond their number");
+    if (id > end) bad(source, "the ids of model.vocab are scattered far beyond their number");
     const bool byte = byte_fallback && piece.size() == 6 && piece.substr(0, 3) == "<0x" && piece.back() == '>';
     set(piece, id, byte ? TokenKind::byte : TokenKind::normal);
   }
@@ -74,7 +73,7 @@ TokenizerData read_json_tokenizer(const std::string& text, const std::string& so
       std::string_view content;
       if (t["id"].get_int64().get(id) || t["content"].get_string().get(content)) bad(source, "an entry of added_tokens has no id or content");
       if (t["special"].get_bool().get(special)) special = false;   // absent
-      if (id > int64_t{1 << 16} + entries * 64) bad(source, "the ids of added_tokens are scattered far beyond their number");
+      if (id > end) bad(source, "the ids of added_tokens are scattered far beyond their number");
       set(content, id, special ? TokenKind::control : TokenKind::user_defined);
     }
   d.merges.reserve(merges.size());

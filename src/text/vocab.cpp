@@ -85,8 +85,11 @@ TokenId Vocab::find(std::string_view t) const {
   return -1;
 }
 
-void SpecialTexts::add(std::string_view text, TokenId id) {
+void SpecialTexts::add(std::string_view text, TokenId id, const std::string& source) {
   if (text.empty()) return;
+  if (text.size() > kMaxSpecialBytes)
+    fail(ErrorCode::corrupt, "{}: the text of special token {} is {} bytes long, at most {} are allowed", source, id, text.size(), kMaxSpecialBytes);
+  if (nodes_.size() + text.size() > kMaxSpecialNodes) fail(ErrorCode::corrupt, "{}: the texts of the special tokens up to {} are too long together", source, id);
   first_[static_cast<uint8_t>(text[0])] = true;
   int32_t node = 0;
   for (char ch : text) {

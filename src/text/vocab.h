@@ -11,6 +11,8 @@ namespace carat {
 inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";   // U+2581, a space inside a piece
 inline constexpr size_t kMaxVocab = size_t{1} << 21;
 inline constexpr size_t kMaxPieceBytes = 65536;
+inline constexpr size_t kMaxSpecialBytes = 1024;                 // of a special token's text, as it is looked for at every place of a text
+inline constexpr size_t kMaxSpecialNodes = size_t{1} << 20;      // bytes of all such texts, common beginnings counted once
 
 uint64_t hash_bytes(std::string_view bytes);
 
@@ -44,7 +46,7 @@ class Vocab {
 // Which special texts may begin at a place: the longest match of a set of strings.
 class SpecialTexts {
  public:
-  void add(std::string_view text, TokenId id);
+  void add(std::string_view text, TokenId id, const std::string& source);   // fails with corrupt: too long, or too many
   // Longest text of the set at the front of `text`; length 0: none.
   std::pair<TokenId, size_t> match(std::string_view text) const;
   bool begins(uint8_t b) const { return first_[b]; }
