@@ -126,7 +126,10 @@ void shuffle_records(Pieces& p, Rng& rng) {
   const auto [first, end] = record_of(p, draw_field(p, rng));
   if (first < 4) return;
   const bool tensor = p.fields[first].kind == FieldKind::name_length;
-  std::string& count = p.bytes[tensor ? 2 : 3];
+  const uint64_t count = number_of(p.bytes[tensor ? 2 : 3]);
+  const auto recount = [&](uint64_t n) {
+    if (!rng.chance(6)) set_number(p.bytes[tensor ? 2 : 3], n);
+  };
   const auto f = p.fields.begin();
   const auto b = p.bytes.begin();
   const auto from = static_cast<std::ptrdiff_t>(first), to = static_cast<std::ptrdiff_t>(end);
@@ -135,11 +138,11 @@ void shuffle_records(Pieces& p, Rng& rng) {
     const std::vector<std::string> bytes(b + from, b + to);
     p.fields.insert(f + to, fields.begin(), fields.end());
     p.bytes.insert(b + to, bytes.begin(), bytes.end());
-    if (!rng.chance(6)) set_number(count, number_of(count) + 1);
+    recount(count + 1);
   } else {
     p.fields.erase(f + from, f + to);
     p.bytes.erase(b + from, b + to);
-    if (!rng.chance(6)) set_number(count, number_of(count) - 1);
+    recount(count - 1);
   }
 }
 
