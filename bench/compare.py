@@ -11,8 +11,10 @@ defaults otherwise (f16 KV cache; llama.cpp with its repacked weights and its ch
 Carat's figures come from `carat bench`; a build without that command is asked by `carat run --token-ids … --stats --json`. There decode
 follows the prompt, so depth is -p for both programs, and prefill is the process's first, not warmed up: a little to Carat's disadvantage.
 
-A round is called disturbed when other processes used more than --quiet (default 0.03) of the machine's processors during it. Medians are
-taken over the undisturbed rounds if there are at least three, otherwise over all, and the last line says so.
+A round is disturbed when other processes used more than --quiet (default 0.03) of the machine's processors during it. On a busy machine the
+ratio means nothing: llama.cpp's threads spin at barriers and lose far more than their share (a thirteenth of its speed at rest was seen). So only
+undisturbed rounds count, at least three; with fewer the figures are shown, called invalid, and the exit status is 3. --patience S waits up
+to S seconds in all for calm before rounds and repeats disturbed ones.
 --only llama or --only carat measures one program; --at-least R gives exit status 1 when a median ratio is below R.
 """
 import argparse
@@ -28,6 +30,7 @@ import tempfile
 import time
 
 PHASES = ("prefill", "decode")
+ENOUGH = 3   # undisturbed rounds that make a verdict
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -58,6 +61,15 @@ def call(command):
     if done.returncode != 0:
         stop(f"{' '.join(map(str, command))}: exit status {done.returncode}: {done.stderr.strip()[-500:]}")
     return done.stdout, done.stderr, max(0.0, others / ((time.monotonic() - start) * os.cpu_count()))
+
+
+def wait_for_calm(quiet, deadline):
+    """Returns once the machine was idle but for `quiet` of it for three seconds, or at the deadline."""
+    while time.monotonic() < deadline:
+        busy = busy_seconds()
+        time.sleep(3)
+        if busy_seconds() - busy <= quiet * 3 * os.cpu_count():
+            return
 
 
 def llama(a, depth):
@@ -103,7 +115,11 @@ def measure(a):
         while file.read(1 << 24):
             pass
     rounds = []
-    for i in range(a.rounds):
+    deadline = time.monotonic() + a.patience
+    calm = lambda: sum(r["noise"] <= a.quiet for r in rounds)
+    while len(rounds) < a.rounds or (calm() < a.rounds and time.monotonic() < deadline):
+        i = len(rounds)
+        wait_for_calm(a.quiet, deadline)
         this = {"noise": 0.0}
         for name, turn in turns if i % 2 == 0 else turns[::-1]:
             this[name], noise = turn(a, depth)
@@ -118,8 +134,9 @@ def measure(a):
 def conclude(result, quiet):
     """Adds medians and paired ratios to the result and prints them."""
     calm = [r for r in result["rounds"] if r["noise"] <= quiet]
-    used = calm if len(calm) >= 3 else result["rounds"]
-    result["rounds_used"], result["disturbed"] = len(used), used is not calm
+    result["valid"] = len(calm) >= ENOUGH
+    used = calm if result["valid"] else result["rounds"]
+    result["rounds_used"] = len(used)
     for phase in PHASES:
         entry = {name: statistics.median(r[name][phase] for r in used) for name in result["names"]}
         text = ", ".join(f"{name} {value:.2f}" for name, value in entry.items()) + " tokens/s"
@@ -129,8 +146,8 @@ def conclude(result, quiet):
             text += f"; carat / llama.cpp {entry['ratio']['median']:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
         result[phase] = entry
         print(f"{phase}: {text}")
-    which = ": TOO FEW QUIET ONES, all were taken" if result["disturbed"] else ", the quiet ones"
-    print(f"medians over {len(used)} of {len(result['rounds'])} rounds{which}")
+    which = "the undisturbed ones" if result["valid"] else f"INVALID: only {len(calm)} of them undisturbed, {ENOUGH} are needed"
+    print(f"medians over {len(used)} of {len(result['rounds'])} rounds, {which}")
 
 
 def main():
@@ -142,6 +159,7 @@ def main():
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--quiet", type=float, default=0.03)
+    ap.add_argument("--patience", type=float, default=0)
     ap.add_argument("--carat", default=str(ROOT / "build/carat"))
     ap.add_argument("--only", choices=["llama", "carat"])
     ap.add_argument("--at-least", type=float)
@@ -158,6 +176,8 @@ def main():
     conclude(result, a.quiet)
     if a.json:
         a.json.write_text(json.dumps(result, indent=1) + "\n")
+    if not result["valid"]:
+        sys.exit(3)
     if a.at_least is not None and any(result[p].get("ratio", {"median": 0})["median"] < a.at_least for p in PHASES):
         sys.exit(1)
 
