@@ -77,8 +77,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   if (st.st_size <= 0) fail(ErrorCode::corrupt, "{}: the file is empty; fetch it again", file->name_);
   const auto size = static_cast<uint64_t>(st.st_size);
   void* map = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file->fd_, 0);
-  if (map == MAP_FAILED)
-    fail(errno == ENOMEM ? ErrorCode::exhausted : ErrorCode::io, "{}: {} bytes cannot be mapped ({})", file->name_, size, reason(errno));
+  if (map == MAP_FAILED) fail(errno == ENOMEM ? ErrorCode::exhausted : ErrorCode::io, "{}: {} bytes cannot be mapped ({})", file->name_, size, reason(errno));
   file->data_ = static_cast<const std::byte*>(map);
   file->size_ = size;
   return file;
@@ -90,8 +89,7 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::read(uint64_t offset, std::span<std::byte> out) const {
-  if (offset > size_ || out.size() > size_ - offset)
-    fail(ErrorCode::corrupt, "{}: bytes {}+{} lie outside of its {} bytes", name_, offset, out.size(), size_);
+  if (offset > size_ || out.size() > size_ - offset) fail(ErrorCode::corrupt, "{}: bytes {}+{} lie outside of its {} bytes", name_, offset, out.size(), size_);
   while (!out.empty()) {
     const ssize_t n = ::pread(fd_, out.data(), std::min<size_t>(out.size(), size_t{1} << 30), static_cast<off_t>(offset));
     if (n < 0) {
@@ -153,8 +151,7 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
     write_all(file.fd, bytes, temporary);
     if (::fsync(file.fd) != 0) fail(ErrorCode::io, "{}: cannot be flushed to disk ({})", temporary, reason(errno));
     if (::close(file.release()) != 0) fail(ErrorCode::io, "{}: cannot be closed ({})", temporary, reason(errno));
-    if (::rename(temporary.c_str(), path.c_str()) != 0)
-      fail(ErrorCode::io, "{}: cannot be put in place ({})", path.string(), reason(errno));
+    if (::rename(temporary.c_str(), path.c_str()) != 0) fail(ErrorCode::io, "{}: cannot be put in place ({})", path.string(), reason(errno));
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;

@@ -11,7 +11,7 @@ using Json = nlohmann::ordered_json;
 
 struct JsonLimits {
   size_t max_bytes = size_t{32} << 20;
-  int max_depth = 128;                    // nested arrays and objects
+  int max_depth = 128;  // nested arrays and objects
 };
 
 // The value of a whole text. Time is O(n log n). Fails with corrupt (not JSON, not UTF-8, a name given twice, too deep) or exhausted (too long);

@@ -13,8 +13,8 @@
 namespace carat {
 namespace {
 
-constexpr uint64_t kMaxSideFile = uint64_t{128} << 20;   // a real tokenizer.json has 33 MB
-constexpr uint64_t kMaxNumbers = uint64_t{1} << 22;      // twice the largest vocabulary
+constexpr uint64_t kMaxSideFile = uint64_t{128} << 20;  // a real tokenizer.json has 33 MB
+constexpr uint64_t kMaxNumbers = uint64_t{1} << 22;     // twice the largest vocabulary
 
 template <typename T>
 T load(const std::byte* at) {
@@ -39,7 +39,10 @@ int64_t element_int(GgufType type, const std::byte* data, uint64_t i, const std:
     case GgufType::u64: return to_int(load<uint64_t>(data + 8 * i), where);
     case GgufType::i64: return load<int64_t>(data + 8 * i);
     case GgufType::boolean: return load<uint8_t>(data + i);
-    case GgufType::f32: case GgufType::f64: case GgufType::string: case GgufType::array: break;
+    case GgufType::f32:
+    case GgufType::f64:
+    case GgufType::string:
+    case GgufType::array: break;
   }
   fail(ErrorCode::internal, "{}: no integer array", where);
 }
@@ -212,8 +215,7 @@ std::optional<std::vector<double>> Checkpoint::meta_floats(std::string_view key)
   const auto type = static_cast<GgufType>(v->gguf_elem_type);
   if (type != GgufType::f32 && type != GgufType::f64) wrong_type(where, *v, "an array of f32 or f64");
   std::vector<double> out(list.count);
-  for (uint64_t i = 0; i < list.count; ++i)
-    out[i] = type == GgufType::f32 ? double{load<float>(list.data + 4 * i)} : load<double>(list.data + 8 * i);
+  for (uint64_t i = 0; i < list.count; ++i) out[i] = type == GgufType::f32 ? double{load<float>(list.data + 4 * i)} : load<double>(list.data + 8 * i);
   return out;
 }
 

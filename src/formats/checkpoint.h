@@ -20,13 +20,13 @@ namespace carat {
 struct TensorInfo {
   std::string name;
   DType dtype = DType::f32;
-  std::vector<int64_t> shape;                   // rank 0..8; every dimension >= 1
+  std::vector<int64_t> shape;  // rank 0..8; every dimension >= 1
   std::shared_ptr<const MappedFile> file;
-  uint64_t offset = 0;                          // from the file's start
-  uint64_t nbytes = 0;                          // offset + nbytes <= file->size(), checked
+  uint64_t offset = 0;  // from the file's start
+  uint64_t nbytes = 0;  // offset + nbytes <= file->size(), checked
 
   int64_t cols() const { return shape.empty() ? 1 : shape.back(); }
-  int64_t elements() const;                     // product of shape, cannot overflow (checked on load)
+  int64_t elements() const;  // product of shape, cannot overflow (checked on load)
   int64_t rows() const { return elements() / cols(); }
   int64_t bytes_per_row() const { return row_bytes(dtype, cols()); }
   // Bytes [row0, row0 + n) of rows, by pread.
@@ -51,14 +51,14 @@ class MetaStrings {
   };
   size_t size() const { return starts_.size(); }
   bool empty() const { return starts_.empty(); }
-  std::string_view operator[](size_t i) const;       // i < size()
+  std::string_view operator[](size_t i) const;  // i < size()
   Iterator begin() const { return {this, 0}; }
   Iterator end() const { return {this, size()}; }
 
  private:
   friend class GgufReader;
   const std::byte* data_ = nullptr;
-  std::vector<uint32_t> starts_;                      // of each string's length field, from data_
+  std::vector<uint32_t> starts_;  // of each string's length field, from data_
 };
 
 // The numbers or bools of a GGUF array, in place; read them through meta_ints() and meta_floats().
@@ -71,8 +71,8 @@ struct MetaNumbers {
 // Texts and arrays are views that live as long as the Checkpoint.
 struct MetaValue {
   std::variant<int64_t, uint64_t, double, bool, std::string_view, MetaNumbers, MetaStrings> value;
-  int32_t gguf_type = 0;         // 0 u8 ... 12 f64; 9 = array
-  int32_t gguf_elem_type = 0;    // for arrays
+  int32_t gguf_type = 0;       // 0 u8 ... 12 f64; 9 = array
+  int32_t gguf_elem_type = 0;  // for arrays
 };
 
 enum class CheckpointKind { gguf, hf_folder };
@@ -85,24 +85,24 @@ class Checkpoint {
 
   CheckpointKind kind() const { return kind_; }
   const std::filesystem::path& path() const { return path_; }
-  uint64_t file_bytes() const;                                       // all parts together
+  uint64_t file_bytes() const;  // all parts together
 
   // Tensors, in file order.
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
-  const TensorInfo* find(std::string_view name) const;               // nullptr if absent
-  const TensorInfo& at(std::string_view name) const;                 // fails with corrupt, naming tensor and file
+  const TensorInfo* find(std::string_view name) const;  // nullptr if absent
+  const TensorInfo& at(std::string_view name) const;    // fails with corrupt, naming tensor and file
 
   // GGUF metadata, in file order (empty for a folder).
   const std::vector<std::pair<std::string, MetaValue>>& metadata() const { return metadata_; }
   const MetaValue* meta(std::string_view key) const;
   // Typed getters: empty when absent; fail with corrupt when the type is another one or the number does not fit.
-  std::optional<int64_t> meta_int(std::string_view key) const;       // any integer type (bool refused)
-  std::optional<double> meta_float(std::string_view key) const;      // f32, f64
+  std::optional<int64_t> meta_int(std::string_view key) const;   // any integer type (bool refused)
+  std::optional<double> meta_float(std::string_view key) const;  // f32, f64
   std::optional<bool> meta_bool(std::string_view key) const;
   std::optional<std::string> meta_string(std::string_view key) const;
-  std::optional<std::vector<int64_t>> meta_ints(std::string_view key) const;   // integer or bool array
+  std::optional<std::vector<int64_t>> meta_ints(std::string_view key) const;  // integer or bool array
   std::optional<std::vector<double>> meta_floats(std::string_view key) const;
-  const MetaStrings* meta_strings(std::string_view key) const;                 // nullptr when absent
+  const MetaStrings* meta_strings(std::string_view key) const;  // nullptr when absent
 
   // A text file beside the weights of a folder (config.json, generation_config.json, tokenizer.json); empty when it is not there.
   std::optional<std::string> side_file(std::string_view name) const;
@@ -110,15 +110,15 @@ class Checkpoint {
  private:
   friend class GgufReader;
   friend class SafetensorsReader;
-  void index_tensors();                                              // fails with corrupt on a name given twice
+  void index_tensors();  // fails with corrupt on a name given twice
   void index_metadata();
   CheckpointKind kind_ = CheckpointKind::gguf;
   std::filesystem::path path_;
   std::vector<TensorInfo> tensors_;
-  std::vector<uint32_t> tensor_order_;                               // indices into tensors_, by name
+  std::vector<uint32_t> tensor_order_;  // indices into tensors_, by name
   std::vector<std::pair<std::string, MetaValue>> metadata_;
-  std::vector<uint32_t> meta_order_;                                 // indices into metadata_, by key
-  std::shared_ptr<const void> header_;                               // what the views in metadata_ point into
+  std::vector<uint32_t> meta_order_;    // indices into metadata_, by key
+  std::shared_ptr<const void> header_;  // what the views in metadata_ point into
   std::vector<std::shared_ptr<const MappedFile>> files_;
 };
 

@@ -36,11 +36,9 @@ class GgufReader {
 
  private:
   using Metadata = std::vector<std::pair<std::string, MetaValue>>;
-  static void read_part(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, Metadata& metadata,
-                        std::shared_ptr<const void>& header);
+  static void read_part(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, Metadata& metadata, std::shared_ptr<const void>& header);
   static MetaValue read_value(GgufHeader& header, std::string_view key);
-  static void read_tensors(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, GgufHeader& header, uint64_t count,
-                           uint32_t alignment);
+  static void read_tensors(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, GgufHeader& header, uint64_t count, uint32_t alignment);
 };
 
 }  // namespace carat

@@ -16,8 +16,7 @@ int gguf_type_size(GgufType t) {
 }
 
 std::string_view gguf_type_name(GgufType t) {
-  constexpr std::array<std::string_view, kNumGgufTypes> kName = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
-                                                                 "bool", "string", "array", "u64", "i64", "f64"};
+  constexpr std::array<std::string_view, kNumGgufTypes> kName = {"u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64"};
   return kName[static_cast<size_t>(t)];
 }
 
@@ -38,8 +37,7 @@ Counts read_counts(GgufHeader& h) {
   if (std::memcmp(h.take(4, "magic"), "GGUF", 4) != 0)
     fail(ErrorCode::corrupt, "{}: magic: the file does not begin with GGUF; it is no GGUF file or damaged", h.name());
   const auto version = h.number<uint32_t>("version");
-  if ((version & 0xFFFFu) == 0 && version != 0)
-    fail(ErrorCode::unsupported, "{}: version: a big-endian GGUF file; convert it to little-endian", h.name());
+  if ((version & 0xFFFFu) == 0 && version != 0) fail(ErrorCode::unsupported, "{}: version: a big-endian GGUF file; convert it to little-endian", h.name());
   if (version != 2 && version != 3)
     fail(ErrorCode::unsupported, "{}: version: GGUF version {}, only 2 and 3 are read; convert the model again", h.name(), version);
   const auto n_tensors = h.number<int64_t>("tensor count");
@@ -58,8 +56,7 @@ std::string field(std::string_view key) { return "metadata " + printable(key); }
 // The position must be behind the key; `key` may be gone after it (the buffer grows), hence the copy made by the callers.
 GgufType read_type(GgufHeader& h, std::string_view key) {
   const auto type = h.number<int32_t>("metadata value type");
-  if (type < 0 || type >= kNumGgufTypes)
-    fail(ErrorCode::corrupt, "{}: {}: value type {} does not exist; the file is damaged", h.name(), field(key), type);
+  if (type < 0 || type >= kNumGgufTypes) fail(ErrorCode::corrupt, "{}: {}: value type {} does not exist; the file is damaged", h.name(), field(key), type);
   return static_cast<GgufType>(type);
 }
 
@@ -191,8 +188,7 @@ MetaValue GgufReader::read_value(GgufHeader& h, std::string_view key) {
   return out;
 }
 
-void GgufReader::read_tensors(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, GgufHeader& h, uint64_t count,
-                              uint32_t alignment) {
+void GgufReader::read_tensors(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, GgufHeader& h, uint64_t count, uint32_t alignment) {
   std::vector<TensorInfo>& tensors = checkpoint.tensors_;
   const size_t first = tensors.size();
   if (first + count > kMaxTensors) fail(ErrorCode::unsupported, "{}: tensor count: more than {} in all parts", h.name(), kMaxTensors);
@@ -219,8 +215,8 @@ void GgufReader::read_tensors(Checkpoint& checkpoint, const std::shared_ptr<cons
     const auto type = h.number<int32_t>("tensor type");
     const auto dtype = dtype_from_ggml(type);
     if (!dtype)
-      fail(ErrorCode::unsupported, "{}: tensor {}: type: {} ({}) is not read; use a model in another quantisation", h.name(), printable(t.name),
-           type, ggml_type_name(type));
+      fail(ErrorCode::unsupported, "{}: tensor {}: type: {} ({}) is not read; use a model in another quantisation", h.name(), printable(t.name), type,
+           ggml_type_name(type));
     t.dtype = *dtype;
     const DTypeInfo& di = info(*dtype);
     if (t.cols() % di.block_elems != 0) bad("shape", fmt::format("rows of {} are no multiple of {}'s block of {}", t.cols(), di.name, di.block_elems));
@@ -245,8 +241,7 @@ void GgufReader::read_tensors(Checkpoint& checkpoint, const std::shared_ptr<cons
   check_overlap(tensors, first);
 }
 
-void GgufReader::read_part(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, Metadata& metadata,
-                           std::shared_ptr<const void>& header) {
+void GgufReader::read_part(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, Metadata& metadata, std::shared_ptr<const void>& header) {
   GgufHeader h(file);
   const Counts counts = walk_header(h);
   header = h.fix();
@@ -260,55 +255,6 @@ void GgufReader::read_part(Checkpoint& checkpoint, const std::shared_ptr<const M
   }
   read_tensors(checkpoint, file, h, counts.tensors, read_alignment(h, metadata));
   checkpoint.files_.push_back(file);
-}
-
-namespace {
-
-// "-00001-of-00003.gguf": the tail of a part's name.
-std::string part_tail(int64_t part, int64_t parts) { return fmt::format("-{:05}-of-{:05}.gguf", part + 1, parts); }
-
-std::optional<int64_t> part_int(const std::vector<std::pair<std::string, MetaValue>>& metadata, std::string_view key, const std::string& file) {
-  for (const auto& [name, value] : metadata) {
-    if (name != key) continue;
-    if (const auto* u = std::get_if<uint64_t>(&value.value); u != nullptr && *u <= INT64_MAX) return static_cast<int64_t>(*u);
-    if (const auto* i = std::get_if<int64_t>(&value.value); i != nullptr && *i >= 0) return *i;
-    fail(ErrorCode::corrupt, "{}: metadata '{}': must be a count; the file is damaged", file, key);
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
-void GgufReader::read(Checkpoint& checkpoint, const std::filesystem::path& path) {
-  const auto first = MappedFile::open(path);
-  checkpoint.kind_ = CheckpointKind::gguf;
-  read_part(checkpoint, first, checkpoint.metadata_, checkpoint.header_);
-  const int64_t parts = part_int(checkpoint.metadata_, "split.count", first->name()).value_or(1);
-  if (parts <= 1) return;
-  const std::string name = path.string();
-  if (parts > kMaxGgufParts) fail(ErrorCode::unsupported, "{}: metadata 'split.count': {} parts, at most {} are read", name, parts, kMaxGgufParts);
-  const int64_t number = part_int(checkpoint.metadata_, "split.no", name).value_or(0);
-  if (number != 0)
-    fail(ErrorCode::invalid_argument, "{}: part {} of {} of a split model; open the first part, whose name ends with {}", name, number + 1, parts,
-         part_tail(0, parts));
-  const std::string tail = part_tail(0, parts);
-  if (!name.ends_with(tail))
-    fail(ErrorCode::invalid_argument, "{}: the first of {} parts, so its name must end with {} for the others to be found", name, parts, tail);
-  const std::string stem = name.substr(0, name.size() - tail.size());
-  for (int64_t i = 1; i < parts; ++i) {
-    const auto file = MappedFile::open(stem + part_tail(i, parts));
-    Metadata metadata;
-    std::shared_ptr<const void> header;
-    read_part(checkpoint, file, metadata, header);
-    if (part_int(metadata, "split.no", file->name()) != i)
-      fail(ErrorCode::corrupt, "{}: metadata 'split.no': this is not part {}; fetch it again", file->name(), i + 1);
-    if (part_int(metadata, "split.count", file->name()) != parts)
-      fail(ErrorCode::corrupt, "{}: metadata 'split.count': it belongs to a model of another number of parts than {}", file->name(), parts);
-  }
-  const auto total = part_int(checkpoint.metadata_, "split.tensors.count", name);
-  if (total && static_cast<uint64_t>(*total) != checkpoint.tensors_.size())
-    fail(ErrorCode::corrupt, "{}: metadata 'split.tensors.count': {} tensors were announced, the parts hold {}; fetch them again", name, *total,
-         checkpoint.tensors_.size());
 }
 
 }  // namespace carat

@@ -44,7 +44,7 @@ class GgufWriter {
   void add_tensor(std::string_view name, const std::vector<int64_t>& shape, std::span<const float> data);
 
   std::vector<std::byte> bytes() const;
-  void write(const std::filesystem::path& path) const;   // atomically
+  void write(const std::filesystem::path& path) const;  // atomically
 
  private:
   template <typename T>

@@ -55,7 +55,9 @@ uint32_t JsonCursor::hex4() {
 void JsonCursor::escape(std::string& out) {
   const char c = pos_ < text_.size() ? text_[pos_++] : '\0';
   switch (c) {
-    case '"': case '\\': case '/': out += c; return;
+    case '"':
+    case '\\':
+    case '/': out += c; return;
     case 'b': out += '\b'; return;
     case 'f': out += '\f'; return;
     case 'n': out += '\n'; return;

@@ -98,12 +98,10 @@ TensorInfo checked_tensor(const std::shared_ptr<const MappedFile>& file, const s
     if (__builtin_mul_overflow(elements, static_cast<uint64_t>(n), &elements) || elements > INT64_MAX)
       bad("shape", "the number of elements does not fit in 63 bits");
   uint64_t nbytes = 0;
-  if (__builtin_mul_overflow(elements, static_cast<uint64_t>(info(*dtype).block_bytes), &nbytes))
-    bad("shape", "the number of bytes does not fit in 64 bits");
+  if (__builtin_mul_overflow(elements, static_cast<uint64_t>(info(*dtype).block_bytes), &nbytes)) bad("shape", "the number of bytes does not fit in 64 bits");
   const uint64_t room = file->size() - base;
   const auto [begin, end] = raw.offsets;
-  if (begin > end || end > room)
-    bad("data_offsets", fmt::format("[{}, {}) does not lie in the {} bytes of data", begin, end, room));
+  if (begin > end || end > room) bad("data_offsets", fmt::format("[{}, {}) does not lie in the {} bytes of data", begin, end, room));
   if (end - begin != nbytes) bad("data_offsets", fmt::format("{} bytes, the shape needs {}", end - begin, nbytes));
   TensorInfo t;
   t.name = name;
@@ -161,9 +159,7 @@ void SafetensorsReader::read_file(Checkpoint& checkpoint, const std::filesystem:
   if (first + count > kMaxTensors) fail(ErrorCode::unsupported, "{}: {} tensors, at most {} are read", where, first + count, kMaxTensors);
   tensors.reserve(first + count);
   JsonCursor json(header, where);
-  walk_header(json, where, [&](const std::string& name) {
-    tensors.push_back(checked_tensor(file, name, read_raw(json, file->name(), name), 8 + length));
-  });
+  walk_header(json, where, [&](const std::string& name) { tensors.push_back(checked_tensor(file, name, read_raw(json, file->name(), name), 8 + length)); });
   check_cover(tensors, first, 8 + length, *file);
   checkpoint.files_.push_back(file);
 }
@@ -196,8 +192,7 @@ void SafetensorsReader::read_folder(Checkpoint& checkpoint, const std::filesyste
     for (auto it = std::filesystem::directory_iterator(folder, ec); !ec && it != std::filesystem::directory_iterator(); it.increment(ec))
       if (it->path().extension() == ".safetensors") files.push_back(it->path());
     if (ec) fail(ErrorCode::io, "{}: the folder cannot be listed ({})", folder.string(), ec.message());
-    if (files.empty())
-      fail(ErrorCode::not_found, "{}: no *.safetensors in this folder; give a model folder or the path of a .gguf file", folder.string());
+    if (files.empty()) fail(ErrorCode::not_found, "{}: no *.safetensors in this folder; give a model folder or the path of a .gguf file", folder.string());
     if (files.size() > kMaxShards) fail(ErrorCode::unsupported, "{}: {} *.safetensors, at most {} are read", folder.string(), files.size(), kMaxShards);
     std::sort(files.begin(), files.end());
     for (const auto& file : files) read_file(checkpoint, file);
@@ -212,14 +207,13 @@ void SafetensorsReader::read_folder(Checkpoint& checkpoint, const std::filesyste
     if (++entries > kMaxTensors) fail(ErrorCode::unsupported, "{}: weight_map: more than {} tensors", where, kMaxTensors);
     if (shards.contains(file)) return;
     if (!is_plain_file_name(file) || !file.ends_with(".safetensors"))
-      fail(ErrorCode::corrupt, "{}: weight_map: tensor {} lies in {}, which is no plain *.safetensors name; the file is damaged", where,
-           printable(tensor), printable(file));
+      fail(ErrorCode::corrupt, "{}: weight_map: tensor {} lies in {}, which is no plain *.safetensors name; the file is damaged", where, printable(tensor),
+           printable(file));
     if (shards.size() >= kMaxShards) fail(ErrorCode::unsupported, "{}: weight_map: more than {} files", where, kMaxShards);
     shards.insert(file);
   });
   for (const std::string& shard : shards) {
-    if (!std::filesystem::exists(folder / shard, ec))
-      fail(ErrorCode::not_found, "{}: weight_map: {} is not in the folder; fetch it", where, shard);
+    if (!std::filesystem::exists(folder / shard, ec)) fail(ErrorCode::not_found, "{}: weight_map: {} is not in the folder; fetch it", where, shard);
     read_file(checkpoint, folder / shard);
   }
   checkpoint.index_tensors();

@@ -227,7 +227,12 @@ void dequantise(DType t, const std::byte* src, float* dst, int64_t n) {
     case DType::iq4_xs: return decode_row<BlockIQ4_XS>(t, src, dst, n);
     case DType::mxfp4: return decode_row<BlockMXFP4>(t, src, dst, n);
     case DType::nvfp4: return decode_row<BlockNVFP4>(t, src, dst, n);
-    case DType::i8: case DType::i32: case DType::i64: case DType::u8: case DType::boolean: case DType::f8_e4m3: break;
+    case DType::i8:
+    case DType::i32:
+    case DType::i64:
+    case DType::u8:
+    case DType::boolean:
+    case DType::f8_e4m3: break;
   }
   fail(ErrorCode::unsupported, "{} values are no weights and have no decoding to f32", info(t).name);
 }

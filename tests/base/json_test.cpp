@@ -25,9 +25,14 @@ ErrorCode code_of(const std::string& text, const JsonLimits& limits = {}) {
 std::string nested(int depth) { return std::string(static_cast<size_t>(depth), '[') + std::string(static_cast<size_t>(depth), ']'); }
 
 TEST(Json, BuildsTheSameTreeAsTheLibrary) {
-  const std::string texts[] = {
-      R"({"b":1,"a":[true,false,null,-3,2.5,18446744073709551615,"x\u00e9\ud83d\ude00"],"c":{"d":{},"e":[]},"":"empty"})",
-      "3", "\"s\"", "[]", "{}", "null", " [ 1 , [ 2 , { \"k\" : [ ] } ] ] ", "[1e400]"};
+  const std::string texts[] = {R"({"b":1,"a":[true,false,null,-3,2.5,18446744073709551615,"x\u00e9\ud83d\ude00"],"c":{"d":{},"e":[]},"":"empty"})",
+                               "3",
+                               "\"s\"",
+                               "[]",
+                               "{}",
+                               "null",
+                               " [ 1 , [ 2 , { \"k\" : [ ] } ] ] ",
+                               "[1e400]"};
   for (const std::string& text : texts) {
     if (text == "[1e400]") {
       code_of(text);  // out of range for a double

@@ -10,13 +10,30 @@
 namespace carat::testing_gguf {
 
 enum class FieldKind {
-  magic, version, tensor_count, key_count, key_length, key, value_type, number, string_length, string, array_type, array_count, array_data,
-  name_length, name, rank, dimension, tensor_type, tensor_offset
+  magic,
+  version,
+  tensor_count,
+  key_count,
+  key_length,
+  key,
+  value_type,
+  number,
+  string_length,
+  string,
+  array_type,
+  array_count,
+  array_data,
+  name_length,
+  name,
+  rank,
+  dimension,
+  tensor_type,
+  tensor_offset
 };
 
 struct Field {
   FieldKind kind;
-  std::string of;     // the key or tensor it belongs to
+  std::string of;  // the key or tensor it belongs to
   size_t pos = 0;
   size_t size = 0;
   int32_t type = -1;  // of a number or array: its GGUF type

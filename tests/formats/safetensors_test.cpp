@@ -19,9 +19,8 @@ std::string file_of(const std::string& header, size_t data) {
   return out;
 }
 
-const char* const kGood =
-    R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
-    R"("b\u00e9":{"data_offsets":[24,32],"shape":[4],"dtype":"BF16"},"s":{"dtype":"I64","shape":[],"data_offsets":[32,40]}}   )";
+const char* const kGood = R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
+                          R"("b\u00e9":{"data_offsets":[24,32],"shape":[4],"dtype":"BF16"},"s":{"dtype":"I64","shape":[],"data_offsets":[32,40]}}   )";
 
 class Safetensors : public testing::Test {
  protected:

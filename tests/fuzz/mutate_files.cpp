@@ -12,6 +12,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <fstream>
 #include <map>
@@ -25,9 +26,12 @@
 #if defined(__SANITIZE_ADDRESS__)
 // An allocation that no small file can justify is a finding; so is a process that grows.
 extern "C" const char* __asan_default_options() { return "max_allocation_size_mb=512:hard_rss_limit_mb=4096:detect_stack_use_after_return=1"; }
+extern "C" void __sanitizer_set_death_callback(void (*callback)());
 constexpr bool kSanitised = true;
+void on_death(void (*callback)()) { __sanitizer_set_death_callback(callback); }
 #else
 constexpr bool kSanitised = false;
+void on_death(void (*)()) {}
 #endif
 
 namespace carat::fuzz {
@@ -36,14 +40,17 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr unsigned kSecondsPerCase = 10;
-std::array<char, 512> current_case{};   // for the signal handler: what is being tried
+std::array<char, 512> current_case{};  // for the signal handler: what is being tried
 std::string keep_folder;
 
-void on_signal(int signal) {
-  const char* what = signal == SIGALRM ? "\nHANG (10 s) in " : "\nCRASH in ";
+void say_case(const char* what) {
   static_cast<void>(!::write(2, what, std::strlen(what)));
   static_cast<void>(!::write(2, current_case.data(), std::strlen(current_case.data())));
   static_cast<void>(!::write(2, "\n", 1));
+}
+
+void on_signal(int signal) {
+  say_case(signal == SIGALRM ? "\nHANG (10 s) in " : "\nCRASH in ");
   if (signal == SIGALRM) ::_exit(3);
   std::signal(signal, SIG_DFL);
   std::raise(signal);
@@ -51,6 +58,7 @@ void on_signal(int signal) {
 
 void set_limits() {
   std::signal(SIGALRM, on_signal);
+  on_death([] { say_case("\nREPORT in "); });
   std::signal(SIGBUS, on_signal);
   std::signal(SIGABRT, on_signal);
   if (kSanitised) return;  // it reports crashes by itself, and its shadow memory needs the address space
@@ -119,7 +127,7 @@ int run(const Options& o) {
     open_checkpoint(seed.given);
   }
 
-  std::map<std::string, uint64_t> outcomes;   // "tokenizer: corrupt" -> cases
+  std::map<std::string, uint64_t> outcomes;  // "tokenizer: corrupt" -> cases
   uint64_t findings = 0;
   double slowest = 0;
   uint64_t slowest_case = 0;

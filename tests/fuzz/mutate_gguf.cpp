@@ -12,8 +12,8 @@ using testing_gguf::FieldKind;
 // Header fields as separate pieces, so that a mutation may change lengths without losing the structure of what follows.
 struct Pieces {
   std::vector<Field> fields;
-  std::vector<std::string> bytes;   // of each field
-  std::string data;                 // tensor data, after padding
+  std::vector<std::string> bytes;  // of each field
+  std::string data;                // tensor data, after padding
   size_t alignment = 32;
   bool keep_padding = true;
 };
@@ -72,13 +72,16 @@ void spoil(Pieces& p, size_t i, size_t file_size, Rng& rng) {
   switch (f.kind) {
     case FieldKind::magic: b[rng.below(4)] ^= static_cast<char>(1 << rng.below(8)); break;
     case FieldKind::version: set_number(b, odd_number(rng, 3, 4)); break;
-    case FieldKind::tensor_count: case FieldKind::key_count: case FieldKind::key_length: case FieldKind::string_length: case FieldKind::array_count:
-    case FieldKind::name_length: case FieldKind::rank: case FieldKind::dimension:
-      set_number(b, odd_number(rng, number_of(b), file_size));
-      break;
-    case FieldKind::value_type: case FieldKind::array_type:
-      set_number(b, rng.chance(8) ? rng.next() : rng.below(15));
-      break;
+    case FieldKind::tensor_count:
+    case FieldKind::key_count:
+    case FieldKind::key_length:
+    case FieldKind::string_length:
+    case FieldKind::array_count:
+    case FieldKind::name_length:
+    case FieldKind::rank:
+    case FieldKind::dimension: set_number(b, odd_number(rng, number_of(b), file_size)); break;
+    case FieldKind::value_type:
+    case FieldKind::array_type: set_number(b, rng.chance(8) ? rng.next() : rng.below(15)); break;
     case FieldKind::tensor_type: set_number(b, rng.chance(8) ? rng.next() : rng.below(45)); break;
     case FieldKind::tensor_offset: {
       const uint64_t old = number_of(b);
@@ -92,7 +95,9 @@ void spoil(Pieces& p, size_t i, size_t file_size, Rng& rng) {
       else
         set_number(b, odd_number(rng, number_of(b), 1 << 20));
       break;
-    case FieldKind::string: case FieldKind::key: case FieldKind::name:
+    case FieldKind::string:
+    case FieldKind::key:
+    case FieldKind::name:
       if (rng.chance(3) && !b.empty())
         b[rng.below(b.size())] = static_cast<char>(rng.next());
       else

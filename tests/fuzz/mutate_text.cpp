@@ -7,10 +7,48 @@
 namespace carat::fuzz {
 
 std::string odd_string(Rng& rng) {
-  static const std::string kOdd[] = {
-      "", " ", "  ", "<0x-1>", "<0x>", "<0xG0>", "<0x100>", "<0xFF>", "<0x00>", "<0xff>", "<bos>", "<eos>", "<unk>", "<pad>", "\xe2\x96\x81", "\xe2\x96",
-      "\xff\xfe", std::string(1, '\0'), std::string("a\0b", 3), "\xed\xa0\x80", "\xf4\x90\x80\x80", "a b c", " a", "a ", "../../etc/passwd", "/", "..",
-      "model.safetensors", "gemma3", "gemma4", "llama", "BPE", "%s%n", "{{ a }}", "\n\r\t", "F32", "BF16", "F64", "U8", "-1", "NaN", "1e999"};
+  static const std::string kOdd[] = {"",
+                                     " ",
+                                     "  ",
+                                     "<0x-1>",
+                                     "<0x>",
+                                     "<0xG0>",
+                                     "<0x100>",
+                                     "<0xFF>",
+                                     "<0x00>",
+                                     "<0xff>",
+                                     "<bos>",
+                                     "<eos>",
+                                     "<unk>",
+                                     "<pad>",
+                                     "\xe2\x96\x81",
+                                     "\xe2\x96",
+                                     "\xff\xfe",
+                                     std::string(1, '\0'),
+                                     std::string("a\0b", 3),
+                                     "\xed\xa0\x80",
+                                     "\xf4\x90\x80\x80",
+                                     "a b c",
+                                     " a",
+                                     "a ",
+                                     "../../etc/passwd",
+                                     "/",
+                                     "..",
+                                     "model.safetensors",
+                                     "gemma3",
+                                     "gemma4",
+                                     "llama",
+                                     "BPE",
+                                     "%s%n",
+                                     "{{ a }}",
+                                     "\n\r\t",
+                                     "F32",
+                                     "BF16",
+                                     "F64",
+                                     "U8",
+                                     "-1",
+                                     "NaN",
+                                     "1e999"};
   switch (rng.below(6)) {
     case 0: return std::string(rng.below(70000), static_cast<char>(rng.next()));
     case 1: {
@@ -133,7 +171,8 @@ std::string mutate_json(std::string_view good, Rng& rng) {
       return i;
     };
     switch (rng.below(9)) {
-      case 0: case 1: {
+      case 0:
+      case 1: {
         const Token t = tokens[next("n")];
         text.replace(t.pos, t.size, odd_json_number(rng, std::string_view(text).substr(t.pos, t.size)));
         break;

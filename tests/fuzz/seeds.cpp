@@ -66,7 +66,9 @@ std::vector<fs::path> write_builtin_seeds(const fs::path& folder) {
   w.add_array("b.f32", std::vector<float>{1, 2, 3});
   w.add_array("b.bool", std::vector<bool>{true, false});
   w.add("tokenizer.ggml.model", "llama");
-  w.add_array("tokenizer.ggml.tokens", std::vector<std::string>{"<pad>", "<eos>", "<bos>", "<unk>", "<0x00>", "<0x01>", "a", "b", "ab", "\xe2\x96\x81" "a"});
+  w.add_array("tokenizer.ggml.tokens", std::vector<std::string>{"<pad>", "<eos>", "<bos>", "<unk>", "<0x00>", "<0x01>", "a", "b", "ab",
+                                                                "\xe2\x96\x81"
+                                                                "a"});
   w.add_array("tokenizer.ggml.scores", std::vector<float>{0, 0, 0, 0, 0, 0, -1, -2, -3, -4});
   w.add_array("tokenizer.ggml.token_type", std::vector<int32_t>{3, 3, 3, 2, 6, 6, 1, 1, 1, 1});
   w.add_tensor("token_embd.weight", {10, 32}, std::vector<float>(320, 0.5f));

@@ -12,11 +12,11 @@ enum class SeedKind { gguf, safetensors, json };
 
 struct Seed {
   SeedKind kind = SeedKind::gguf;
-  std::filesystem::path file;       // the good file
+  std::filesystem::path file;  // the good file
   std::string bytes;
-  std::vector<testing_gguf::Field> fields;   // of a GGUF
-  std::filesystem::path folder;     // where its spoilt copies are written, beside links to the good file's neighbours
-  std::filesystem::path given;      // what the targets get: the spoilt file (GGUF) or its folder
+  std::vector<testing_gguf::Field> fields;  // of a GGUF
+  std::filesystem::path folder;             // where its spoilt copies are written, beside links to the good file's neighbours
+  std::filesystem::path given;              // what the targets get: the spoilt file (GGUF) or its folder
 };
 
 // Prepares work/<number>/ for spoilt copies of `file` (.gguf, .safetensors, .json).

@@ -10,14 +10,10 @@
 namespace carat::fuzz {
 namespace {
 
-std::atomic<size_t> read_bytes{0};   // so that no reading is optimised away
+std::atomic<size_t> read_bytes{0};  // so that no reading is optimised away
 
 constexpr Target kTargets[] = {
-    {"checkpoint", open_checkpoint},
-    {"side files", parse_side_files},
-    {"tokenizer", load_tokenizer},
-    {"config", read_model_config},
-    {"model", run_model},
+    {"checkpoint", open_checkpoint}, {"side files", parse_side_files}, {"tokenizer", load_tokenizer}, {"config", read_model_config}, {"model", run_model},
 };
 
 // Getters of the wrong type fail by design; only how they fail matters here.
@@ -25,8 +21,7 @@ template <typename F>
 void attempt(F f) {
   try {
     f();
-  } catch (const Error&) {
-  }
+  } catch (const Error&) {}
 }
 
 }  // namespace

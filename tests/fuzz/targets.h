@@ -8,7 +8,7 @@ namespace carat::fuzz {
 
 struct Target {
   std::string_view name;
-  void (*run)(const std::filesystem::path& path);   // path: what a user would give: a file or a folder
+  void (*run)(const std::filesystem::path& path);  // path: what a user would give: a file or a folder
 };
 
 std::span<const Target> targets();
