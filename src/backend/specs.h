@@ -46,7 +46,7 @@ struct Routing {
 
 // Rotary embedding of a layer: pairs (i, i + head_dim / 2) for i < freqs.size(), by angle position * freqs[i].
 struct RopeSpec {
-  std::vector<float> freqs;        // f_i > 0, radians a position; dims beyond are left alone
+  std::vector<float> freqs;        // f_i > 0 and finite, radians a position; dims beyond are left alone
 };
 
 struct KvGroupRef {

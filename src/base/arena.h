@@ -13,10 +13,7 @@ class Arena {
   void* allocate(size_t bytes) {
     bytes = (bytes + 63) & ~size_t{63};
     while (chunk_ < chunks_.size() && used_ + bytes > chunks_[chunk_].size) next();
-    if (chunk_ == chunks_.size()) {
-      const size_t size = bytes > kChunk ? bytes : kChunk;
-      chunks_.push_back({static_cast<std::byte*>(::operator new(size, std::align_val_t{64})), size});
-    }
+    if (chunk_ == chunks_.size()) add_chunk(bytes > kChunk ? bytes : kChunk);
     void* p = chunks_[chunk_].data + used_;
     used_ += bytes;
     return p;
@@ -24,7 +21,17 @@ class Arena {
   template <typename T>
   T* allocate_array(int64_t n) { return static_cast<T*>(allocate(static_cast<size_t>(n) * sizeof(T))); }
 
-  void reset() { chunk_ = 0, used_ = 0; }
+  // What a step outgrew is joined into one chunk, so that memory follows the largest step and not the sum of all sizes ever seen.
+  void reset() {
+    if (chunks_.size() > 1) {
+      size_t used = used_;
+      for (size_t i = 0; i < chunk_ && i < chunks_.size(); ++i) used += chunks_[i].size;
+      release();
+      used += used / 4;
+      add_chunk(used > kChunk ? used : kChunk);
+    }
+    chunk_ = 0, used_ = 0;
+  }
   size_t capacity() const {
     size_t sum = 0;
     for (const Chunk& c : chunks_) sum += c.size;
@@ -34,9 +41,7 @@ class Arena {
   Arena() = default;
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
-  ~Arena() {
-    for (const Chunk& c : chunks_) ::operator delete(c.data, std::align_val_t{64});
-  }
+  ~Arena() { release(); }
 
  private:
   static constexpr size_t kChunk = size_t{4} << 20;
@@ -45,6 +50,11 @@ class Arena {
     size_t size;
   };
   void next() { ++chunk_, used_ = 0; }
+  void add_chunk(size_t size) { chunks_.push_back({static_cast<std::byte*>(::operator new(size, std::align_val_t{64})), size}); }
+  void release() {
+    for (const Chunk& c : chunks_) ::operator delete(c.data, std::align_val_t{64});
+    chunks_.clear();
+  }
   std::vector<Chunk> chunks_;
   size_t chunk_ = 0;
   size_t used_ = 0;

@@ -32,7 +32,7 @@ RopeSpec make_rope(const RawRope& raw, int64_t head_dim, const std::string& sour
     double f = 1.0 / std::pow(raw.theta, 2.0 * static_cast<double>(i) / static_cast<double>(head_dim)) / raw.factor;
     if (!raw.divisors.empty()) {
       const double d = raw.divisors[static_cast<size_t>(i)];
-      if (!(d > 0)) fail(ErrorCode::corrupt, "{}: rope_freqs.weight holds {} at {}, not a positive number", source, d, i);
+      if (!(d >= 1e-6)) fail(ErrorCode::corrupt, "{}: rope_freqs.weight holds {} at {}, outside 1e-6 and up", source, d, i);
       if (d > 1e20) {   // "never turns"; only a tail may be so
         for (size_t j = static_cast<size_t>(i); j < raw.divisors.size(); ++j)
           if (!(raw.divisors[j] > 1e20f)) fail(ErrorCode::unsupported, "{}: rope_freqs.weight turns pairs behind pairs that do not turn", source);

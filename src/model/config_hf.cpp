@@ -162,6 +162,8 @@ RawConfig read_hf_config(const Checkpoint& c) {
   if (gemma4) {
     r.has_v_norm = true;
     r.num_kv_shared_layers = text.integer("num_kv_shared_layers", 0);
+    if (r.num_kv_shared_layers < 0 || r.num_kv_shared_layers >= r.num_hidden_layers)
+      fail(ErrorCode::corrupt, "{}: num_kv_shared_layers is {} for {} layers", text.where(), r.num_kv_shared_layers, r.num_hidden_layers);
     r.hidden_size_per_layer_input = text.integer("hidden_size_per_layer_input", 0);
     const bool k_eq_v = text.boolean("attention_k_eq_v", false);
     const int64_t full_dim = text.integer("global_head_dim", head_dim), full_kv = text.integer("num_global_key_value_heads", kv_heads);

@@ -38,6 +38,11 @@ class Loader {
       fail(ErrorCode::corrupt, "{}: tensor {} has shape {} where the configuration needs {}", c.path().string(), t.name, shape_text(t.shape), shape_text(shape));
   }
 
+  static void expect_rows(const Checkpoint& c, const TensorInfo& t, int64_t rows, int64_t cols) {
+    if (t.shape.size() != 2 || t.shape[0] < rows || t.shape[1] != cols)
+      fail(ErrorCode::corrupt, "{}: tensor {} has shape {} where the configuration needs at least {} rows of {}", c.path().string(), t.name, shape_text(t.shape), rows, cols);
+  }
+
   Vector vector(const std::string& name, int64_t n, bool is_norm = true) {
     const TensorInfo& t = at(name);
     expect(c_, t, {n});
@@ -57,6 +62,8 @@ class Loader {
       if (t->dtype != parts[0]->dtype || t->cols() != in)
         fail(ErrorCode::unsupported, "{}: tensors {} and {} cannot be joined: their types or widths differ", c_.path().string(), parts[0]->name, t->name);
     }
+    if (scale == 1.0f)
+      for (const TensorInfo* t : parts) need_no_factor(*t);
     MatrixSource source;
     source.dtype = parts[0]->dtype, source.in = in, source.out = out, source.scale = scale;
     source.read = [parts, row0](int64_t first, int64_t n, std::byte* to) {
@@ -78,9 +85,14 @@ class Loader {
     return l;
   }
 
-  Linear matrix(const std::string& name, int64_t out, int64_t in) {
+  // padded: the file may have more rows than are wanted (a table padded beyond the vocabulary).
+  Linear matrix(const std::string& name, int64_t out, int64_t in, bool padded = false) {
     const TensorInfo& t = at(name);
-    expect(c_, t, {out, in});
+    if (padded) {
+      expect_rows(c_, t, out, in);
+    } else {
+      expect(c_, t, {out, in});
+    }
     float scale = 1;
     const std::string factor = name.substr(0, name.rfind(".weight")) + ".scale";   // NVFP4's separate factor
     if (t.dtype == DType::nvfp4)
@@ -159,10 +171,23 @@ class Loader {
     }
   }
 
+  void need_numbers(const TensorInfo& t) const {
+    if (!is_float(t.dtype) && !is_quantised(t.dtype))
+      fail(ErrorCode::unsupported, "{}: tensor {} is of type {}, which holds no weights", c_.path().string(), t.name, info(t.dtype).name);
+  }
+  // NVFP4's separate factor, where nothing applies it: rather refused than dropped. A factor of 1 changes nothing; those of expert outputs are applied to the outputs.
+  void need_no_factor(const TensorInfo& t) const {
+    if (t.dtype != DType::nvfp4 || t.name.find("ffn_down_exps") != std::string::npos) return;
+    const TensorInfo* s = c_.find(t.name.substr(0, t.name.rfind(".weight")) + ".scale");
+    if (!s) return;
+    for (float v : s->to_f32())
+      if (v != 1.0f) fail(ErrorCode::unsupported, "{}: tensor {} is NVFP4 with a separate factor, which is not applied to tensors of this kind", c_.path().string(), t.name);
+  }
+
  private:
   // An expert's gate and up from two tensors, gate first.
   Linear joined(const TensorInfo& gate, const TensorInfo& up, int64_t e, int64_t width, int64_t hidden) {
-    need_numbers(gate), need_numbers(up);
+    need_numbers(gate), need_numbers(up), need_no_factor(gate), need_no_factor(up);
     if (gate.dtype != up.dtype) fail(ErrorCode::unsupported, "{}: tensors {} and {} have different types", c_.path().string(), gate.name, up.name);
     MatrixSource source;
     source.dtype = gate.dtype, source.in = hidden, source.out = 2 * width;
@@ -179,10 +204,6 @@ class Loader {
   Vector nvfp4_scales(const std::string& name, const TensorInfo* of, int64_t n) {
     if (!of || of->dtype != DType::nvfp4 || !find(name)) return Vector(static_cast<size_t>(n), 1.0f);
     return vector(name, n, false);
-  }
-  void need_numbers(const TensorInfo& t) const {
-    if (!is_float(t.dtype) && !is_quantised(t.dtype))
-      fail(ErrorCode::unsupported, "{}: tensor {} is of type {}, which holds no weights", c_.path().string(), t.name, info(t.dtype).name);
   }
   void done(uint64_t bytes) {
     done_ += bytes;
@@ -209,15 +230,17 @@ std::unique_ptr<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoi
   const int64_t hidden = config.hidden_size, p = config.hidden_size_per_layer_input;
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) w->layers.push_back(load.layer(i));
   w->norm = load.vector("output_norm.weight", hidden);
-  w->embed_tokens = load.matrix("token_embd.weight", config.vocab_size, hidden);
+  w->embed_tokens = load.matrix("token_embd.weight", config.vocab_size, hidden, true);
   if (const TensorInfo* head = load.find("output.weight")) {
     const TensorInfo& embedding = load.at("token_embd.weight");
-    if (head->offset != embedding.offset || head->file != embedding.file) w->lm_head = load.matrix("output.weight", config.vocab_size, hidden);
+    if (head->offset != embedding.offset || head->file != embedding.file) w->lm_head = load.matrix("output.weight", config.vocab_size, hidden, true);
   }
   if (p > 0) {
     const int64_t layers = config.num_hidden_layers, lower = config.first_shared_layer;
     w->embed_tokens_per_layer = load.at("per_layer_token_embd.weight");
-    Loader::expect(c, w->embed_tokens_per_layer, {config.vocab_size, layers * p});
+    Loader::expect_rows(c, w->embed_tokens_per_layer, config.vocab_size, layers * p);
+    load.need_numbers(w->embed_tokens_per_layer);
+    load.need_no_factor(w->embed_tokens_per_layer);
     const TensorInfo& proj = load.at("per_layer_model_proj.weight");
     Loader::expect(c, proj, {layers * p, hidden});
     w->per_layer_model_projection[0] = load.rows({&proj}, 0, lower * p, hidden);

@@ -28,11 +28,13 @@ class MergeTable {
     while (slots < n * 2) slots *= 2;
     slots_.assign(slots, {});
   }
-  void add(TokenId left, TokenId right, Merge m) {
+  // Returns how many slots were looked at in vain.
+  size_t add(TokenId left, TokenId right, Merge m) {
     const uint64_t key = key_of(left, right);
-    size_t i = index(key);
-    while (slots_[i].merge.rank != kNoMerge && slots_[i].key != key) i = (i + 1) & (slots_.size() - 1);
+    size_t i = index(key), probes = 0;
+    for (; slots_[i].merge.rank != kNoMerge && slots_[i].key != key; ++probes) i = (i + 1) & (slots_.size() - 1);
     if (slots_[i].merge.rank == kNoMerge) slots_[i] = {key, m};   // the first rank of a pair counts
+    return probes;
   }
   Merge find(TokenId left, TokenId right) const {
     if (left < 0 || right < 0 || slots_.empty()) return {};
@@ -149,6 +151,7 @@ class BpeTokenizer final : public Tokenizer {
     if (d.merges.size() > kMaxVocab * 4) fail(ErrorCode::corrupt, "{}: {} merges are too many", d.source, d.merges.size());
     merges_.reserve(d.merges.size());
     std::string joined;
+    size_t probes = 0;
     for (size_t rank = 0; rank < d.merges.size(); ++rank) {
       const auto& [left, right] = d.merges[rank];
       const TokenId l = vocab_.find(left), r = vocab_.find(right);
@@ -157,7 +160,8 @@ class BpeTokenizer final : public Tokenizer {
       const TokenId id = vocab_.find(joined);
       if (l < 0 || r < 0 || id < 0) fail(ErrorCode::corrupt, "{}: merge {} joins pieces that are not in the vocabulary", d.source, rank);
       if (is_special(id)) fail(ErrorCode::corrupt, "{}: merge {} makes the special token {}; text could turn into it", d.source, rank, id);
-      merges_.add(l, r, {static_cast<uint32_t>(rank), id});
+      probes += merges_.add(l, r, {static_cast<uint32_t>(rank), id});
+      if (probes > kMaxProbes * d.merges.size() + 4096) fail(ErrorCode::corrupt, "{}: the merges are made to collide", d.source);
     }
   }
 

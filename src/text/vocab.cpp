@@ -40,7 +40,7 @@ Vocab::Vocab(const std::vector<std::string_view>& texts, std::vector<TokenKind> 
   check(kinds_.size() == texts.size(), "every piece has a kind");
   std::fill(std::begin(byte_ids_), std::end(byte_ids_), -1);
   direct_.assign(kDirect, -1);
-  size_t slots = 16, bytes = 0;
+  size_t slots = 16, bytes = 0, probes = 0;
   while (slots < texts.size() * 2) slots *= 2;
   slots_.assign(slots, -1);
   for (std::string_view t : texts) bytes += t.size();
@@ -70,7 +70,8 @@ Vocab::Vocab(const std::vector<std::string_view>& texts, std::vector<TokenKind> 
     piece_ends_.push_back(static_cast<uint32_t>(pieces_.size()));
     if (t.empty()) continue;
     size_t slot = hash_bytes(t) & (slots - 1);
-    while (slots_[slot] >= 0 && text(slots_[slot]) != t) slot = (slot + 1) & (slots - 1);
+    for (; slots_[slot] >= 0 && text(slots_[slot]) != t; ++probes) slot = (slot + 1) & (slots - 1);
+    if (probes > kMaxProbes * texts.size() + 4096) fail(ErrorCode::corrupt, "{}: the texts of the vocabulary are made to collide", source);
     if (slots_[slot] < 0) slots_[slot] = id;
     const Utf8Char c = utf8_decode(t);
     if (c.length == static_cast<int>(t.size()) && c.code < kDirect && direct_[c.code] < 0) direct_[c.code] = id;

@@ -11,6 +11,7 @@ namespace carat {
 inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";   // U+2581, a space inside a piece
 inline constexpr size_t kMaxVocab = size_t{1} << 21;
 inline constexpr size_t kMaxPieceBytes = 65536;
+inline constexpr size_t kMaxProbes = 64;   // an entry on average, in tables half full: more is a file made to be slow
 inline constexpr size_t kMaxSpecialBytes = 1024;                 // of a special token's text, as it is looked for at every place of a text
 inline constexpr size_t kMaxSpecialNodes = size_t{1} << 20;      // bytes of all such texts, common beginnings counted once
 

@@ -18,7 +18,6 @@ struct Unit {
   int32_t row_begin, row_end;        // rows of the span
   int32_t lo, hi;                    // visible to any of them
   int32_t first_split, num_splits;
-  int64_t partial;                   // index of the first (split, query row) partial
 };
 
 }  // namespace
@@ -26,18 +25,18 @@ struct Unit {
 void CpuOps::store(const AttentionSpec& spec, Tensor k, const Tensor* v, const Batch& batch) {
   const int64_t head_dim = spec.head_dim;
   const DType dtype = kv_->layout().dtype;
-  for (const BatchSpan& span : batch.spans) {
-    for_rows(span.rows, k.cols * 4, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int32_t position = span.position0 + static_cast<int32_t>(i);
-        for (int32_t h = 0; h < spec.num_key_value_heads; ++h) {
-          const KvStore::Tiles t = kv_->tiles(spec.kv.group, spec.kv.layer, span.tables[spec.kv.group], position, h);
-          k_.store_k(k.row(span.row0 + i) + h * head_dim, head_dim, dtype, position % kernels::kTilePositions, t.k);
-          if (v) k_.store_v(v->row(span.row0 + i) + h * head_dim, head_dim, dtype, position % kernels::kTilePositions, t.v);
-        }
+  for_rows(k.rows, k.cols * 4, [&](int64_t begin, int64_t end, int) {
+    const BatchSpan* span = batch.spans.data();
+    for (int64_t r = begin; r < end; ++r) {
+      while (r >= span->row0 + span->rows) ++span;
+      const int32_t position = span->position0 + static_cast<int32_t>(r) - span->row0;
+      for (int32_t h = 0; h < spec.num_key_value_heads; ++h) {
+        const KvStore::Tiles t = kv_->tiles(spec.kv.group, spec.kv.layer, span->tables[spec.kv.group], position, h);
+        k_.store_k(k.row(r) + h * head_dim, head_dim, dtype, position % kernels::kTilePositions, t.k);
+        if (v) k_.store_v(v->row(r) + h * head_dim, head_dim, dtype, position % kernels::kTilePositions, t.v);
       }
-    });
-  }
+    }
+  });
 }
 
 void CpuOps::kv_write(const AttentionSpec& spec, Tensor k, Tensor v, const Batch& batch) { store(spec, k, &v, batch); }
@@ -54,7 +53,7 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
   int64_t num_units = 0;
   for (const BatchSpan& span : batch.spans) num_units += int64_t{spec.num_key_value_heads} * ((span.rows + tile_rows - 1) / tile_rows);
   Unit* units = arena_.array<Unit>(num_units);
-  int64_t n = 0, partials = 0, splits = 0;
+  int64_t n = 0, splits = 0;
   int32_t max_splits = 0, end_position = 0;
   for (const BatchSpan& span : batch.spans) {
     for (int32_t h = 0; h < spec.num_key_value_heads; ++h)
@@ -66,8 +65,6 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
         u.hi = span.position0 + u.row_end;
         u.first_split = u.lo / kernels::kSplit;
         u.num_splits = (u.hi - 1) / kernels::kSplit - u.first_split + 1;
-        u.partial = partials;
-        partials += int64_t{u.num_splits} * (u.row_end - u.row_begin) * group_size;
         splits += u.num_splits;
         max_splits = std::max(max_splits, u.num_splits);
         end_position = std::max(end_position, u.hi);
@@ -118,7 +115,8 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
   };
   check(max_rows <= kQueryRows * 8, "a unit's query rows fit its tables");
 
-  if (num_units >= 2 * threads || splits == num_units || threads == 1) {   // units are enough to keep every thread busy: partials stay in a worker's own corner
+  // Units are enough to keep every thread busy, and none is much longer than its share: partials stay in a worker's own corner.
+  if (threads == 1 || splits == num_units || (num_units >= 2 * threads && int64_t{max_splits} * threads <= splits)) {
     float* corner = arena_.array<float>(int64_t{threads} * max_rows * (head_dim + 2));
     pool_.parallel_for(num_units, 1, [&](int64_t begin, int64_t end, int worker) {
       float* m = corner + int64_t{worker} * max_rows * (head_dim + 2);
@@ -141,35 +139,41 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
     return out;
   }
 
-  // Few units, long context: the splits are spread, their partials kept, then merged in order.
-  float* ml = arena_.array<float>(partials * 2);
-  float* po = arena_.array<float>(partials * head_dim);
-  pool_.parallel_for(num_units * max_splits, 1, [&](int64_t begin, int64_t end, int worker) {
-    for (int64_t j = begin; j < end; ++j) {
-      const Unit& u = units[j / max_splits];
-      const int32_t s = static_cast<int32_t>(j % max_splits);
-      if (s >= u.num_splits) continue;
-      const int32_t rows = (u.row_end - u.row_begin) * group_size;
-      const int64_t base = u.partial + int64_t{s} * rows;
-      float* o[kQueryRows * 8];
-      for (int32_t i = 0; i < rows; ++i) o[i] = po + (base + i) * head_dim;
-      compute(u, u.first_split + s, ml + base * 2, ml + base * 2 + rows, o, worker);
-    }
-  });
-  for_rows(num_units, head_dim * max_rows * max_splits, [&](int64_t begin, int64_t end, int) {
-    for (int64_t j = begin; j < end; ++j) {
-      const Unit& u = units[j];
-      const int32_t rows = (u.row_end - u.row_begin) * group_size;
-      for (int32_t i = 0; i < rows; ++i) {
-        float m = -std::numeric_limits<float>::infinity(), l = 0;
-        for (int32_t s = 0; s < u.num_splits; ++s) {
-          const int64_t base = u.partial + int64_t{s} * rows;
-          k_.attend_merge(ml[base * 2 + i], ml[base * 2 + rows + i], po + (base + i) * head_dim, head_dim, &m, &l, out_row(u, i));
-        }
-        k_.attend_finish(l, head_dim, out_row(u, i));
+  // Few units, long context: the splits are spread over the threads, a wave at a time, and each wave is merged in order. Memory does not grow with the context.
+  const int32_t wave = static_cast<int32_t>(std::clamp<int64_t>(8 * threads / num_units, 1, max_splits));
+  const int64_t unit_rows = int64_t{wave} * max_rows;   // partials of a unit in a wave
+  float* ml = arena_.array<float>(num_units * unit_rows * 2);
+  float* po = arena_.array<float>(num_units * unit_rows * head_dim);
+  float* running = arena_.array<float>(num_units * max_rows * 2);
+  for (int64_t i = 0; i < num_units * max_rows; ++i) running[2 * i] = -std::numeric_limits<float>::infinity(), running[2 * i + 1] = 0;
+  for (int32_t first = 0; first < max_splits; first += wave) {
+    pool_.parallel_for(num_units * wave, 1, [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t j = begin; j < end; ++j) {
+        const Unit& u = units[j / wave];
+        const int32_t s = first + static_cast<int32_t>(j % wave);
+        if (s >= u.num_splits) continue;
+        float* o[kQueryRows * 8];
+        for (int32_t i = 0; i < max_rows; ++i) o[i] = po + (j * max_rows + i) * head_dim;
+        compute(u, u.first_split + s, ml + j * max_rows * 2, ml + j * max_rows * 2 + max_rows, o, worker);
       }
-    }
-  });
+    });
+    for_rows(num_units, head_dim * max_rows * wave, [&](int64_t begin, int64_t end, int) {
+      for (int64_t n_unit = begin; n_unit < end; ++n_unit) {
+        const Unit& u = units[n_unit];
+        if (first >= u.num_splits) continue;   // finished in an earlier wave
+        const int32_t rows = (u.row_end - u.row_begin) * group_size;
+        const int32_t last = std::min(first + wave, u.num_splits);
+        for (int32_t i = 0; i < rows; ++i) {
+          float* ran = running + (n_unit * max_rows + i) * 2;
+          for (int32_t s = first; s < last; ++s) {
+            const int64_t j = n_unit * wave + s - first;
+            k_.attend_merge(ml[j * max_rows * 2 + i], ml[j * max_rows * 2 + max_rows + i], po + (j * max_rows + i) * head_dim, head_dim, ran, ran + 1, out_row(u, i));
+          }
+          if (last == u.num_splits) k_.attend_finish(ran[1], head_dim, out_row(u, i));
+        }
+      }
+    });
+  }
   return out;
 }
 

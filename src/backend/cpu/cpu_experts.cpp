@@ -11,10 +11,7 @@ namespace {
 
 struct Group {            // the rows of one active expert
   const Expert* expert;
-  int32_t index;
-  int64_t first, rows;    // in the gathered order
-  kernels::QuantRows x;   // gathered rows, quantised (when the matrix is)
-  kernels::QuantRows h;
+  int64_t first, rows;   // in the gathered order
 };
 
 constexpr int64_t kPanelsAPiece = 8;
@@ -27,11 +24,13 @@ Routing CpuOps::route(Tensor logits, int64_t top_k) {
   Tensor p = empty(logits.rows, logits.cols);
   auto* experts = arena_.array<int32_t>(logits.rows * top_k);
   auto* weights = arena_.array<float>(logits.rows * top_k);
-  for (int64_t r = 0; r < logits.rows; ++r) {
-    std::memcpy(p.row(r), logits.row(r), static_cast<size_t>(logits.cols) * sizeof(float));
-    k_.softmax(p.row(r), p.cols);
-    choose_experts(p.row(r), p.cols, top_k, experts + r * top_k, weights + r * top_k);
-  }
+  for_rows(logits.rows, logits.cols * 4, [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) {
+      std::memcpy(p.row(r), logits.row(r), static_cast<size_t>(logits.cols) * sizeof(float));
+      k_.softmax(p.row(r), p.cols);
+      choose_experts(p.row(r), p.cols, top_k, experts + r * top_k, weights + r * top_k);
+    }
+  });
   return {experts, weights, logits.rows, top_k};
 }
 
@@ -48,7 +47,7 @@ Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routin
   auto* groups = arena_.array<Group>(num_experts);
   int64_t num_groups = 0;
   for (int64_t e = 0; e < num_experts; ++e) {
-    if (count[e + 1] > 0) groups[num_groups++] = {&stack.experts[static_cast<size_t>(e)], static_cast<int32_t>(e), count[e], count[e + 1], {}, {}};
+    if (count[e + 1] > 0) groups[num_groups++] = {&stack.experts[static_cast<size_t>(e)], count[e], count[e + 1]};
     count[e + 1] += count[e];
   }
   auto* place = arena_.array<int64_t>(slots);

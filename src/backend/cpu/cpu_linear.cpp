@@ -35,7 +35,8 @@ Linear CpuOps::place(const MatrixSource& source) {
   auto* data = const_cast<std::byte*>(w.data.get());
 
   // A share of rows at a time through a small buffer: the file's pages are never mapped, so the peak is the panels plus this.
-  const int64_t grain = std::max<int64_t>(1, (int64_t{1} << 20) / (bytes_per_row * kLanes));
+  const int64_t share = (panels + 2 * pool_.num_threads() - 1) / (2 * pool_.num_threads());
+  const int64_t grain = std::clamp<int64_t>((int64_t{1} << 20) / (bytes_per_row * kLanes), 1, share);
   std::mutex mutex;
   std::exception_ptr error;
   pool_.parallel_for(panels, grain, [&](int64_t begin, int64_t end, int) {
@@ -122,7 +123,5 @@ Tensor CpuOps::linear(Tensor x, const Linear& w) {
   if (x.rows > 0) matmul_parallel(w, x, out);
   return out;
 }
-
-Tensor CpuOps::gated_mlp(Tensor x, const GatedMlp& mlp) { return linear(gelu_mul(linear(x, mlp.gate), linear(x, mlp.up)), mlp.down); }
 
 }  // namespace carat

@@ -38,7 +38,6 @@ class CpuOps final : public Ops {
   Tensor experts(Tensor x, const ExpertStack& stack, const Routing& routing) override;
   Tensor add_norm(Tensor x, Tensor h, const float* weight, float eps) override;
   Tensor head_norm_rope(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) override;
-  Tensor gated_mlp(Tensor x, const GatedMlp& mlp) override;
   Tensor logits(Tensor x, const Linear& head, float cap) override;
 
  private:
