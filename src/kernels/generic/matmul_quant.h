@@ -11,7 +11,7 @@
 namespace carat::kernels {
 
 inline constexpr int kHalvesPerTile = kTileK / 16;
-inline constexpr int kRowBlock = 72;     // rows that share an unpacked tile
+inline constexpr int kRowBlock = 128;    // rows that share an unpacked tile
 inline constexpr int kPanelBlock = 8;    // panels that share a tile of activations
 
 // Codes and scales straight from the panel.

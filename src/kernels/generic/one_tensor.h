@@ -53,15 +53,18 @@ void turn_tile(const OneTensor& one, const std::byte* tile, int64_t index, int64
 // 16 head dims of R rows: sums[r][d] are 16 strided lanes over the positions, ascending; then the tree.
 template <class S, bool F16, int R>
 [[gnu::noinline]] void one_output_block(const std::byte* const* tiles, int64_t d0, int64_t dims, const float* const* rows_p, const Visible* seen, float* const* o) {
-  constexpr int D = 4;   // dims in registers at a time
+  constexpr int D = S::kOneDims;   // dims in registers at a time
   typename S::F32 lanes[R][kLanes];
   const float* p[R];
-  int32_t first = seen[0].begin, last = seen[0].end;
+  int32_t first = seen[0].begin, last = seen[0].end;           // any row sees
+  int32_t all_first = seen[0].begin, all_last = seen[0].end;   // every row sees
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     p[r] = rows_p[r];
     if (seen[r].begin < first) first = seen[r].begin;
     if (seen[r].end > last) last = seen[r].end;
+    if (seen[r].begin > all_first) all_first = seen[r].begin;
+    if (seen[r].end < all_last) all_last = seen[r].end;
     for (int d = 0; d < kLanes; ++d) lanes[r][d] = S::zero();
   }
   for (int64_t d = 0; d < dims; d += D) {
@@ -78,23 +81,24 @@ template <class S, bool F16, int R>
       const std::byte* tile = tiles[pos / kTilePositions];
       if (tile == nullptr) continue;
       const int64_t at = pos % kTilePositions;
-      bool all = true;
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) all = all && seen[r].begin <= pos && pos + kLanes <= seen[r].end;
       typename S::F32 n[D];
 #pragma GCC unroll 4
       for (int i = 0; i < D; ++i) n[i] = load_kv<S, F16>(tile, row[i] + at);
+      if (all_first <= pos && pos + kLanes <= all_last) {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const auto w = S::load(p[r] + pos);
+#pragma GCC unroll 4
+          for (int i = 0; i < D; ++i) sum[r][i] = S::fma(w, n[i], sum[r][i]);
+        }
+        continue;
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         const auto w = S::load(p[r] + pos);
-        if (all) {
+        const auto mask = S::range(seen[r].begin - pos, seen[r].end - pos);
 #pragma GCC unroll 4
-          for (int i = 0; i < D; ++i) sum[r][i] = S::fma(w, n[i], sum[r][i]);
-        } else {
-          const auto mask = S::range(seen[r].begin - pos, seen[r].end - pos);
-#pragma GCC unroll 4
-          for (int i = 0; i < D; ++i) sum[r][i] = S::select(mask, S::fma(w, n[i], sum[r][i]), sum[r][i]);
-        }
+        for (int i = 0; i < D; ++i) sum[r][i] = S::select(mask, S::fma(w, n[i], sum[r][i]), sum[r][i]);
       }
     }
     for (int r = 0; r < R; ++r)
@@ -103,7 +107,7 @@ template <class S, bool F16, int R>
   for (int r = 0; r < R; ++r) S::store_n(o[r] + d0, S::reduce_add16(lanes[r]), dims);
 }
 
-template <class S, bool F16, int R = 4>
+template <class S, bool F16, int R = S::kOneRows>
 void one_output(const std::byte* const* tiles, int64_t head_dim, const float* const* p, const Visible* seen, float* const* o, int64_t rows) {
   int64_t r = 0;
   for (; r + R <= rows; r += R)

@@ -11,15 +11,17 @@ template <bool kVnni>
 struct Avx2 {
   static constexpr int kQuantRows = 4;
   static constexpr int kQuantPanels = 1;
-  static constexpr int kDenseRows = 4;
+  static constexpr int kDenseRows = 6;
   static constexpr int kDensePanels = 1;
   static constexpr int kDecodePanels = 4;
   static constexpr int kAttendRows = 2;
+  static constexpr int kOneRows = 2;   // one-tensor output: rows x head dims
+  static constexpr int kOneDims = 2;
   // maddubs adds two products in 16 bits; this many such sums of code * 127 fit.
   static constexpr int flush_every(int max_code) {
     if (kVnni) return 1;
     const int n = 32767 / (2 * 127 * max_code);
-    return n > 8 ? 8 : n;
+    return n > 4 ? 4 : n;
   }
 
   struct F32 { __m256 v[2]; };

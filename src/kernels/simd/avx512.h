@@ -9,17 +9,19 @@ namespace carat::kernels {
 
 template <bool kVnni>
 struct Avx512 {
-  static constexpr int kQuantRows = 6;
+  static constexpr int kQuantRows = 4;
   static constexpr int kQuantPanels = 2;
   static constexpr int kDenseRows = 8;
   static constexpr int kDensePanels = 3;
   static constexpr int kDecodePanels = 4;
   static constexpr int kAttendRows = 8;
+  static constexpr int kOneRows = 4;   // one-tensor output: rows x head dims
+  static constexpr int kOneDims = 4;
   // maddubs adds two products in 16 bits; this many such sums of code * 127 fit.
   static constexpr int flush_every(int max_code) {
     if (kVnni) return 1;
     const int n = 32767 / (2 * 127 * max_code);
-    return n > 8 ? 8 : n;
+    return n > 4 ? 4 : n;
   }
 
   using F32 = __m512;

@@ -15,6 +15,8 @@ struct Neon {
   static constexpr int kDensePanels = 1;
   static constexpr int kDecodePanels = 4;
   static constexpr int kAttendRows = 2;
+  static constexpr int kOneRows = 2;   // one-tensor output: rows x head dims
+  static constexpr int kOneDims = 2;
   static constexpr int flush_every(int) { return 1; }
 
   struct F32 { float32x4_t v[4]; };

@@ -13,6 +13,8 @@ struct Scalar {
   static constexpr int kDensePanels = 1;
   static constexpr int kDecodePanels = 1;   // panels in flight when there is one row
   static constexpr int kAttendRows = 1;
+  static constexpr int kOneRows = 1;   // one-tensor output: rows x head dims
+  static constexpr int kOneDims = 1;
   // Largest number of products in a row that the dot's inner sums hold, given the largest code.
   static constexpr int flush_every(int) { return 1; }
 
@@ -89,7 +91,6 @@ struct Scalar {
   static F32 sub(F32 a, F32 b) { return map([&](int i) { return a.v[i] - b.v[i]; }); }
   static F32 mul(F32 a, F32 b) { return map([&](int i) { return a.v[i] * b.v[i]; }); }
   static F32 div(F32 a, F32 b) { return map([&](int i) { return a.v[i] / b.v[i]; }); }
-  static F32 sqrt(F32 a) { return map([&](int i) { return __builtin_sqrtf(a.v[i]); }); }
   static F32 fma(F32 a, F32 b, F32 c) { return map([&](int i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); }); }
   static F32 max(F32 a, F32 b) { return map([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }   // b if either is NaN
   static F32 min(F32 a, F32 b) { return map([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }   // b if either is NaN
