@@ -23,7 +23,7 @@ TEST(LongContext, ThreadsAndChunksDoNotChangeABit) {
   if (!test::have_golden()) GTEST_SKIP() << "reference cases are not at " << test::shared_dir();
   std::vector<int32_t> ids;
   for (int i = 0; i < 1501; ++i) ids.push_back(i == 0 ? 2 : 20 + i * 7919 % 700);
-  for (const std::string& model : {"tiny-e2b", "tiny-26b", "tiny-gemma3"}) {
+  for (const std::string model : {"tiny-e2b", "tiny-26b", "tiny-gemma3"}) {
     const std::vector<float> want = last_logits(model, 1, ids.size(), ids);
     for (int threads : {1, 2, 5})
       for (size_t chunk : {size_t{100}, size_t{1500}, ids.size()}) {   // 1500: the last row alone, which is decode at depth
