@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <string>
 
 #include "base/error.h"
@@ -68,9 +68,9 @@ TEST(Json, ManyMembersTakeLinearTime) {
   std::string text = "{";
   for (int i = 0; i < 300000; ++i) text += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":0";
   text += "}";
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   EXPECT_EQ(parse_json(text, "some.json").size(), 300000u);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));  // quadratic: minutes
+  EXPECT_LT(std::clock() - start, 5 * CLOCKS_PER_SEC);  // quadratic: minutes
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 // Files made by others: every golden model opens, its bf16 GGUF and its folder hold the same numbers, and the real vocabulary opens fast.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 #include "base/error.h"
 #include "formats/checkpoint.h"
@@ -122,12 +122,13 @@ TEST(GoldenFiles, RealVocabularyOpensFast) {
   for (const fs::path& p : {fs::path(CARAT_SOURCE_DIR) / "models/ggml-vocab-gemma-4.gguf", shared() / "golden/real/ggml-vocab-gemma-4.gguf"})
     if (fs::exists(p)) file = p;
   if (file.empty()) GTEST_SKIP() << "models/ggml-vocab-gemma-4.gguf is missing (it is shipped with llama.cpp)";
-  Checkpoint::open(file);  // the file is in the page cache now
-  const auto start = std::chrono::steady_clock::now();
+  Checkpoint::open(file);                   // the file is in the page cache now
+  const std::clock_t start = std::clock();  // of the processor: the machine may be busy
   const auto c = Checkpoint::open(file);
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+  const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  static_cast<void>(took);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_LT(took.count(), 150);
+  EXPECT_LT(took, 0.15);
 #endif
   EXPECT_TRUE(c->tensors().empty());
   ASSERT_NE(c->meta_strings("tokenizer.ggml.tokens"), nullptr);
