@@ -9,6 +9,9 @@
 namespace carat {
 namespace {
 
+// Groups of very different widths leave part of a page unused rather than make blocks that no prefix ever fills.
+constexpr int32_t kMaxBlockPositions = 4096;
+
 int64_t bytes_per_position(const KvGroupShape& g, DType dtype) {
   return int64_t{g.num_key_value_heads} * g.head_dim * (g.one_tensor ? 1 : 2) * info(dtype).block_bytes;
 }
@@ -35,7 +38,7 @@ KvLayout make_kv_layout(const KvGroupShape& sliding, const KvGroupShape& full, D
       l.slots_per_block[g] = 0;
       continue;
     }
-    while (page[g] * 2 <= largest) page[g] *= 2, l.block_positions[g] *= 2;
+    while (page[g] * 2 <= largest && l.block_positions[g] < kMaxBlockPositions) page[g] *= 2, l.block_positions[g] *= 2;
   }
   l.page_bytes = (std::max(page[0], page[1]) + 63) / 64 * 64;
   const int32_t full_layers = full.layers;

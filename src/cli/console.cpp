@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -78,6 +79,8 @@ void flush_output() {
 }
 
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) == 1; }
+
+bool stdin_is_closed() { return ::fcntl(STDIN_FILENO, F_GETFD) < 0; }
 bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
 
 std::string input_name(const std::string& path) { return path == "-" ? "standard input" : terminal_safe(path); }

@@ -16,6 +16,7 @@ void print_json(const nlohmann::ordered_json& document);
 void flush_output();
 
 bool stdin_is_terminal();
+bool stdin_is_closed();   // as some launchers leave it
 bool stdout_is_terminal();
 
 // The whole of a file, "-": of stdin. At most 1 GiB. Fails with not_found, io, exhausted.

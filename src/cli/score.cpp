@@ -12,6 +12,7 @@
 #include "cli/generate.h"
 #include "cli/model_options.h"
 #include "cli/token_list.h"
+#include "engine/memory_plan.h"
 
 namespace carat::cli {
 namespace {
@@ -31,6 +32,13 @@ struct Item {
 
 Json score(Session& session, const Item& item, std::string_view where) {
   if (item.token_ids.empty()) fail(ErrorCode::invalid_argument, "there is nothing to score, {}, give at least one token", where);
+  // What the alternatives take until they are printed; refused before it is tried.
+  constexpr uint64_t kBytesAnAlternative = 280;
+  const uint64_t positions = item.token_ids.size(), available = available_memory();
+  if (positions * static_cast<uint64_t>(item.top) > available / kBytesAnAlternative) {
+    fail(ErrorCode::exhausted, "{} alternatives of {} tokens do not fit into memory, {}, at most {} would; or score fewer tokens at once", item.top, positions, where,
+         available / kBytesAnAlternative / positions);
+  }
   SamplingParams sampling;
   sampling.temperature = 0;
   sampling.max_tokens = 0;

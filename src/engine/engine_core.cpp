@@ -260,6 +260,7 @@ void EngineCore::finish(Sequence& s, FinishReason reason, const std::string& err
       StopMatcher::Result result = s.stop_matcher->push(text);
       text = std::move(result.text);
       if (!result.stopped) text += s.stop_matcher->flush();
+      if (result.stopped && reason == FinishReason::length) s.output.finish = FinishReason::stop;
     }
     s.output.text += text;
   }

@@ -52,7 +52,6 @@ class EngineCore {
   void consume(const ScheduledRows& item, Tensor logits, int64_t row);
   void score_prompt(Sequence& s, int32_t position, float* row);
   void add_token(Sequence& s, float* row);
-  void add_text(Sequence& s, int32_t id, bool is_stop);
   void finish(Sequence& s, FinishReason reason, const std::string& error = {});
   void deliver(Sequence& s);
   void publish_stats();

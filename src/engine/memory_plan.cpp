@@ -109,7 +109,7 @@ MemoryPlan plan_memory(const MemoryQuestion& q, const EngineOptions& o) {
   plan.program = q.program;
   const uint64_t others = q.activations + kMargin + (q.loaded ? 0 : q.weights + q.program);
   const uint64_t left = q.available - std::min(q.available, others);
-  const uint64_t budget = o.kv_bytes > 0 ? static_cast<uint64_t>(o.kv_bytes) : left;
+  const uint64_t budget = o.kv_bytes > 0 ? std::min(static_cast<uint64_t>(o.kv_bytes), left) : left;
   const auto slot = static_cast<uint64_t>(q.layout.slot_bytes());
   const auto most = static_cast<int32_t>(std::min<uint64_t>(budget / slot, std::numeric_limits<int32_t>::max() / 2));
   const int32_t chunk = chunk_of(o);
@@ -129,7 +129,7 @@ MemoryPlan plan_memory(const MemoryQuestion& q, const EngineOptions& o) {
     const int32_t wanted = o.ctx > 0 ? o.ctx : q.layout.max_block_positions();
     const uint64_t needs = static_cast<uint64_t>(slots_of_sequence(q.layout, wanted, chunk)) * slot;
     if (o.kv_bytes > 0) {
-      fail(ErrorCode::exhausted, "KV cache: a context of {} needs {}, kv_bytes allows {}; {}", wanted, format_bytes(needs), format_bytes(budget), advice);
+      fail(ErrorCode::exhausted, "KV cache: a context of {} needs {}, the memory allowed for it is {}; {}", wanted, format_bytes(needs), format_bytes(budget), advice);
     }
     fail(ErrorCode::exhausted, "memory: a context of {} needs {} (KV cache {}, activations {}{}), has {}; {}", wanted, format_bytes(needs + others), format_bytes(needs),
          format_bytes(q.activations), q.loaded ? std::string() : ", weights " + format_bytes(q.weights), format_bytes(q.available), advice);
@@ -139,7 +139,7 @@ MemoryPlan plan_memory(const MemoryQuestion& q, const EngineOptions& o) {
   const int64_t window = std::min(sliding.window, plan.ctx);
   const int64_t windows = o.prefix_cache ? 2 * ((window + q.layout.block_positions[kSlidingGroup] - 1) / q.layout.block_positions[kSlidingGroup]) * q.layout.slots_per_block[kSlidingGroup] : 0;
   const int64_t wanted = (int64_t{plan.slots_per_sequence} + windows) * o.max_num_seqs;
-  plan.num_slots = static_cast<int32_t>(std::clamp<int64_t>(o.kv_bytes > 0 ? most : wanted, plan.slots_per_sequence, most));
+  plan.num_slots = static_cast<int32_t>(std::clamp<int64_t>(wanted, plan.slots_per_sequence, most));
   plan.kv = static_cast<uint64_t>(plan.num_slots) * slot;
   return plan;
 }
