@@ -7,6 +7,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -114,6 +115,8 @@ int main(int argc, char** argv) {
     return cli::report(error.what(), error.code() == ErrorCode::cancelled ? cli::kInterrupted : cli::kFailed);
   } catch (const std::bad_alloc&) {
     return cli::report("there is not enough memory, in this process, give it more or take a smaller model or --ctx", cli::kFailed);
+  } catch (const std::system_error& error) {
+    return cli::report(fmt::format("the system refused what is needed: {}, in this process, give it more memory or fewer --threads", error.what()), cli::kFailed);
   } catch (const std::exception& error) {
     return cli::report(fmt::format("internal: {}, unexpected, please report it with the command you ran", error.what()), cli::kFailed);
   }

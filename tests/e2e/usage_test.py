@@ -88,6 +88,16 @@ class Usage(ProgramTest):
         self.assertIn(process.wait(timeout=60), (0, 1))
         process.stderr.close()
 
+    def test_little_memory_is_an_error_and_no_signal(self):
+        for kibibytes in (16_000, 24_000, 32_000, 48_000, 96_000, 400_000):
+            for arguments in (("inspect", TINY_E2B), ("run", TINY_E2B, "x", "--raw", "-n", "2")):
+                command = ["bash", "-c", f'ulimit -v {kibibytes}; exec "$@"', "bash", PROGRAM, *arguments]
+                result = subprocess.run(command, input=b"", capture_output=True, env=environment(), timeout=60, check=False)
+                # 127: too little for the program itself to be loaded.
+                self.assertIn(result.returncode, (0, 1, 127), f"{kibibytes} {arguments}: {result.stderr}")
+                if result.returncode == 1:
+                    self.assertRegex(result.stderr, rb"\Acarat: error: [^\n]+\n\Z")
+
     def test_ctrl_c_is_status_130(self):
         reader, writer = os.pipe()   # stdin that stays open: the program waits for it
         process = subprocess.Popen([PROGRAM, "tokenize", TINY_E2B], stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
