@@ -35,7 +35,9 @@ int bench(int argc, char** argv) {
   KvStore kv(layout, next);
   auto run = [&](int position, int rows) {
     Batch b;
-    for (int i = 0; i < rows; ++i) b.token_ids.push_back((position + i) * 7919 % static_cast<int>(std::min<int64_t>(model->config().vocab_size, 200000))), b.positions.push_back(position + i);
+    for (int i = 0; i < rows; ++i)
+      b.token_ids.push_back((position + i) * 7919 % static_cast<int>(std::min<int64_t>(model->config().vocab_size, 200000))),
+          b.positions.push_back(position + i);
     BatchSpan s;
     s.rows = rows, s.position0 = position;
     for (int g = 0; g < kNumKvGroups; ++g) s.tables[g] = {slots[g].data(), 0, static_cast<int32_t>(slots[g].size())};
@@ -54,8 +56,8 @@ int bench(int argc, char** argv) {
     for (int i = 0; i < decode; ++i) d += run(prefill + i, 1);
     best_decode = std::min(best_decode, d);
   }
-  fmt::print("{{\"isa\":\"{}\",\"threads\":{},\"load_s\":{:.3f},\"prefill_tokens_per_s\":{:.1f},\"decode_tokens_per_s\":{:.1f},\"weight_bytes\":{}}}\n", ops->name(), threads, load,
-             prefill / best_prefill, decode / best_decode, model->weight_bytes());
+  fmt::print("{{\"isa\":\"{}\",\"threads\":{},\"load_s\":{:.3f},\"prefill_tokens_per_s\":{:.1f},\"decode_tokens_per_s\":{:.1f},\"weight_bytes\":{}}}\n",
+             ops->name(), threads, load, prefill / best_prefill, decode / best_decode, model->weight_bytes());
   return 0;
 }
 

@@ -41,9 +41,9 @@ double best_seconds(int times, F f) {
 }
 
 struct Peaks {
-  double int8_ops = 0;   // per second
+  double int8_ops = 0;  // per second
   double f32_ops = 0;
-  double bytes = 0;      // read from memory
+  double bytes = 0;  // read from memory
 };
 
 #if defined(__x86_64__)
@@ -51,7 +51,7 @@ constexpr int kTurns = 200000;
 
 [[gnu::target("avx512f,avx512vnni")]] void int8_turns_512() {
   __m512i s[12] = {};
-  for (auto& x : s) benchmark::DoNotOptimize(x);   // else the compiler sees that all are the same
+  for (auto& x : s) benchmark::DoNotOptimize(x);  // else the compiler sees that all are the same
   const __m512i a = _mm512_set1_epi32(0x01020304), b = _mm512_set1_epi32(0x05060708);
   for (int i = 0; i < kTurns; ++i)
 #pragma GCC unroll 12
@@ -60,7 +60,7 @@ constexpr int kTurns = 200000;
 }
 [[gnu::target("avx512f")]] void f32_turns_512() {
   __m512 s[12] = {};
-  for (auto& x : s) benchmark::DoNotOptimize(x);   // else the compiler sees that all are the same
+  for (auto& x : s) benchmark::DoNotOptimize(x);  // else the compiler sees that all are the same
   const __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
   for (int i = 0; i < kTurns; ++i)
 #pragma GCC unroll 12
@@ -69,7 +69,7 @@ constexpr int kTurns = 200000;
 }
 [[gnu::target("avx2")]] void int8_turns_256() {
   __m256i s[12] = {};
-  for (auto& x : s) benchmark::DoNotOptimize(x);   // else the compiler sees that all are the same
+  for (auto& x : s) benchmark::DoNotOptimize(x);  // else the compiler sees that all are the same
   const __m256i a = _mm256_set1_epi32(0x01020304), b = _mm256_set1_epi32(0x05060708);
   for (int i = 0; i < kTurns; ++i)
 #pragma GCC unroll 12
@@ -78,7 +78,7 @@ constexpr int kTurns = 200000;
 }
 [[gnu::target("avx2,fma")]] void f32_turns_256() {
   __m256 s[12] = {};
-  for (auto& x : s) benchmark::DoNotOptimize(x);   // else the compiler sees that all are the same
+  for (auto& x : s) benchmark::DoNotOptimize(x);  // else the compiler sees that all are the same
   const __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
   for (int i = 0; i < kTurns; ++i)
 #pragma GCC unroll 12
@@ -98,10 +98,14 @@ constexpr int kTurns = 200000;
 Peaks measure_peaks() {
   Peaks p;
   const bool vnni = __builtin_cpu_supports("avx512vnni") != 0, wide = __builtin_cpu_supports("avx512f") != 0, avx2 = __builtin_cpu_supports("avx2") != 0;
-  if (vnni) p.int8_ops = 12.0 * kTurns * 128 / best_seconds(20, int8_turns_512);
-  else if (avx2) p.int8_ops = 12.0 * kTurns * 64 / best_seconds(20, int8_turns_256);
-  if (wide) p.f32_ops = 12.0 * kTurns * 32 / best_seconds(20, f32_turns_512);
-  else if (avx2) p.f32_ops = 12.0 * kTurns * 16 / best_seconds(20, f32_turns_256);
+  if (vnni)
+    p.int8_ops = 12.0 * kTurns * 128 / best_seconds(20, int8_turns_512);
+  else if (avx2)
+    p.int8_ops = 12.0 * kTurns * 64 / best_seconds(20, int8_turns_256);
+  if (wide)
+    p.f32_ops = 12.0 * kTurns * 32 / best_seconds(20, f32_turns_512);
+  else if (avx2)
+    p.f32_ops = 12.0 * kTurns * 16 / best_seconds(20, f32_turns_256);
   if (avx2) {
     const std::vector<char> memory(size_t{512} << 20, 1);
     p.bytes = static_cast<double>(memory.size()) / best_seconds(8, [&] { read_all(memory); });
@@ -135,7 +139,7 @@ std::vector<std::byte> random_rows(DType t, int64_t n, int64_t k) {
 }
 
 struct Weights {
-  std::vector<std::byte> bytes;   // several matrices, one after the other, larger together than the caches
+  std::vector<std::byte> bytes;  // several matrices, one after the other, larger together than the caches
   int64_t matrix_bytes = 0;
   int copies = 0;
 };
@@ -189,8 +193,14 @@ void quant_matmul(benchmark::State& state, const KernelTable* t, DType type, int
   t->quantise_rows(x.data(), k, rows, k, q.data(), scale.data(), sum16.data());
   int copy = 0;
   const double best = run(state, [&] {
-    t->matmul_quant({.dtype = type, .panels = w.bytes.data() + copy * w.matrix_bytes, .n = n, .panel_begin = 0, .panel_end = n / 16, .x = {q.data(), scale.data(), sum16.data(), rows, k},
-                     .out = out.data(), .ldo = n});
+    t->matmul_quant({.dtype = type,
+                     .panels = w.bytes.data() + copy * w.matrix_bytes,
+                     .n = n,
+                     .panel_begin = 0,
+                     .panel_end = n / 16,
+                     .x = {q.data(), scale.data(), sum16.data(), rows, k},
+                     .out = out.data(),
+                     .ldo = n});
     copy = (copy + 1) % w.copies;
   });
   report(state, best, 2.0 * static_cast<double>(rows * n * k), rows == 1 ? static_cast<double>(w.matrix_bytes) : 0, peaks().int8_ops);
@@ -201,8 +211,17 @@ void dense_matmul(benchmark::State& state, const KernelTable* t, DType type, int
   std::vector<float> x(static_cast<size_t>(rows * k), 0.5f), out(static_cast<size_t>(rows * n));
   int copy = 0;
   const double best = run(state, [&] {
-    t->matmul_dense({.dtype = type, .panels = w.bytes.data() + copy * w.matrix_bytes, .n = n, .panel_begin = 0, .panel_end = n / 16, .x = x.data(), .ldx = k, .rows = rows, .k = k,
-                     .out = out.data(), .ldo = n});
+    t->matmul_dense({.dtype = type,
+                     .panels = w.bytes.data() + copy * w.matrix_bytes,
+                     .n = n,
+                     .panel_begin = 0,
+                     .panel_end = n / 16,
+                     .x = x.data(),
+                     .ldx = k,
+                     .rows = rows,
+                     .k = k,
+                     .out = out.data(),
+                     .ldo = n});
     copy = (copy + 1) % w.copies;
   });
   report(state, best, 2.0 * static_cast<double>(rows * n * k), rows == 1 ? static_cast<double>(w.matrix_bytes) : 0, peaks().f32_ops);
@@ -244,11 +263,24 @@ void attention(benchmark::State& state, const KernelTable* t, int32_t rows, int3
         kt[i] = reinterpret_cast<const std::byte*>(k.data() + (s * 8 + i) * tile);
         vt[i] = reinterpret_cast<const std::byte*>(v.data() + (s * 8 + i) * tile);
       }
-      t->attend_split({.kv_dtype = DType::f16, .head_dim = head_dim, .rows = rows, .q = qs.data(), .lo = lo.data(), .hi = hi.data(), .split = s, .k_tiles = kt, .v_tiles = vt,
-                       .one = one_tensor ? &one : nullptr, .m = m.data(), .l = l.data(), .o = os.data(), .scratch = scratch.data()});
+      t->attend_split({.kv_dtype = DType::f16,
+                       .head_dim = head_dim,
+                       .rows = rows,
+                       .q = qs.data(),
+                       .lo = lo.data(),
+                       .hi = hi.data(),
+                       .split = s,
+                       .k_tiles = kt,
+                       .v_tiles = vt,
+                       .one = one_tensor ? &one : nullptr,
+                       .m = m.data(),
+                       .l = l.data(),
+                       .o = os.data(),
+                       .scratch = scratch.data()});
     }
   });
-  report(state, best, 4.0 * rows * head_dim * kSplits * kSplit, rows == 1 ? static_cast<double>(k.size() + (one_tensor ? 0 : v.size())) * 2 : 0, peaks().f32_ops);
+  report(state, best, 4.0 * rows * head_dim * kSplits * kSplit, rows == 1 ? static_cast<double>(k.size() + (one_tensor ? 0 : v.size())) * 2 : 0,
+         peaks().f32_ops);
 }
 
 void pack(benchmark::State& state, DType type) {
@@ -267,7 +299,8 @@ void register_all() {
   for (int i = list.count - 1; i > 0; --i) {
     const KernelTable* t = list.tables[i];
     const std::string on = std::string("/") + t->name;
-    for (const DType type : {DType::q4_0, DType::q4_k, DType::q5_0, DType::q5_k, DType::q6_k, DType::q8_0, DType::q2_k, DType::q3_k, DType::iq4_xs, DType::mxfp4, DType::nvfp4}) {
+    for (const DType type :
+         {DType::q4_0, DType::q4_k, DType::q5_0, DType::q5_k, DType::q6_k, DType::q8_0, DType::q2_k, DType::q3_k, DType::iq4_xs, DType::mxfp4, DType::nvfp4}) {
       const std::string name(info(type).name);
       add("decode_1x2048x8192/" + name + on, [=](benchmark::State& s) { quant_matmul(s, t, type, 1, 2048, 8192); });
       add("rows_8x2048x2048/" + name + on, [=](benchmark::State& s) { quant_matmul(s, t, type, 8, 2048, 2048); });
@@ -280,8 +313,10 @@ void register_all() {
     }
     add("quantise_row_2048" + on, [=](benchmark::State& s) { quantise(s, t, 2048); });
     for (const int32_t rows : {1, 8, 64})
-      for (const int32_t dim : {256, 512}) add("attend/" + std::to_string(rows) + "x" + std::to_string(dim) + on, [=](benchmark::State& s) { attention(s, t, rows, dim, false); });
-    for (const int32_t rows : {8, 16}) add("attend_one_tensor/" + std::to_string(rows) + "x512" + on, [=](benchmark::State& s) { attention(s, t, rows, 512, true); });
+      for (const int32_t dim : {256, 512})
+        add("attend/" + std::to_string(rows) + "x" + std::to_string(dim) + on, [=](benchmark::State& s) { attention(s, t, rows, dim, false); });
+    for (const int32_t rows : {8, 16})
+      add("attend_one_tensor/" + std::to_string(rows) + "x512" + on, [=](benchmark::State& s) { attention(s, t, rows, 512, true); });
   }
   for (const DType type : {DType::q4_0, DType::q4_k, DType::q5_0, DType::q6_k, DType::q8_0, DType::bf16, DType::f32})
     add("pack/" + std::string(info(type).name), [=](benchmark::State& s) { pack(s, type); });
@@ -293,7 +328,8 @@ void register_all() {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   const auto& p = carat::kernels::peaks();
-  std::printf("peaks of one core, measured now: int8 dot %.0f Gop/s, f32 fma %.0f Gop/s, reading memory %.1f GB/s\n", p.int8_ops * 1e-9, p.f32_ops * 1e-9, p.bytes * 1e-9);
+  std::printf("peaks of one core, measured now: int8 dot %.0f Gop/s, f32 fma %.0f Gop/s, reading memory %.1f GB/s\n", p.int8_ops * 1e-9, p.f32_ops * 1e-9,
+              p.bytes * 1e-9);
   carat::kernels::register_all();
   benchmark::RunSpecifiedBenchmarks();
   return 0;

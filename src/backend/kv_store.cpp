@@ -19,8 +19,7 @@ int64_t bytes_per_position(const KvGroupShape& g, DType dtype) {
 }  // namespace
 
 KvLayout make_kv_layout(const KvGroupShape& sliding, const KvGroupShape& full, DType dtype) {
-  if (dtype != DType::f16 && dtype != DType::f32)
-    fail(ErrorCode::unsupported, "kv cache type {}: not supported, use f16 or f32", info(dtype).name);
+  if (dtype != DType::f16 && dtype != DType::f32) fail(ErrorCode::unsupported, "kv cache type {}: not supported, use f16 or f32", info(dtype).name);
   KvLayout l;
   l.groups[kSlidingGroup] = sliding;
   l.groups[kFullGroup] = full;
@@ -29,7 +28,7 @@ KvLayout make_kv_layout(const KvGroupShape& sliding, const KvGroupShape& full, D
   int64_t largest = 0;
   for (int g = 0; g < kNumKvGroups; ++g) {
     if (l.groups[g].layers == 0) continue;
-    page[g] = bytes_per_position(l.groups[g], dtype) * kNumKvGroups * 16;   // of 32 positions
+    page[g] = bytes_per_position(l.groups[g], dtype) * kNumKvGroups * 16;  // of 32 positions
     largest = std::max(largest, page[g]);
   }
   check(largest > 0, "a model has at least one layer that owns K/V");
@@ -52,8 +51,7 @@ KvStore::KvStore(const KvLayout& layout, int32_t num_slots) : layout_(layout), n
   check(num_slots > 0, "a KV store has at least one slot");
   bytes_ = static_cast<size_t>(layout_.slot_bytes()) * static_cast<size_t>(num_slots);
   void* p = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED)
-    fail(ErrorCode::exhausted, "KV cache: {} bytes cannot be had; use a smaller --ctx or fewer sequences", bytes_);
+  if (p == MAP_FAILED) fail(ErrorCode::exhausted, "KV cache: {} bytes cannot be had; use a smaller --ctx or fewer sequences", bytes_);
   arena_ = static_cast<std::byte*>(p);
 }
 

@@ -15,20 +15,20 @@
 namespace carat {
 
 struct KvGroupShape {
-  int32_t layers = 0;                // layers of the group that own K/V; 0: the group is empty
+  int32_t layers = 0;  // layers of the group that own K/V; 0: the group is empty
   int32_t num_key_value_heads = 0;
   int32_t head_dim = 0;
   bool one_tensor = false;
-  int32_t window = 0;                // sliding window, 0 for the full group
+  int32_t window = 0;  // sliding window, 0 for the full group
 };
 
 // How both groups are cut into pages and slots.
 struct KvLayout {
   KvGroupShape groups[kNumKvGroups];
-  DType dtype = DType::f16;          // f16 or f32
-  int32_t block_positions[kNumKvGroups] = {32, 32};   // 32 * 2^k
-  int32_t slots_per_block[kNumKvGroups] = {1, 1};     // 0 for an empty group
-  int64_t page_bytes = 0;            // multiple of 64
+  DType dtype = DType::f16;                          // f16 or f32
+  int32_t block_positions[kNumKvGroups] = {32, 32};  // 32 * 2^k
+  int32_t slots_per_block[kNumKvGroups] = {1, 1};    // 0 for an empty group
+  int64_t page_bytes = 0;                            // multiple of 64
   int32_t pages_per_slot = 1;
 
   int64_t slot_bytes() const { return page_bytes * pages_per_slot; }

@@ -26,7 +26,7 @@ struct MatrixSource {
 class Ops {
  public:
   virtual ~Ops() = default;
-  virtual const char* name() const = 0;                        // "cpu/avx512_vnni", "ref"
+  virtual const char* name() const = 0;  // "cpu/avx512_vnni", "ref"
 
   // Copies a matrix into the backend's own layout. Fails with unsupported or io.
   virtual Linear place(const MatrixSource& source) = 0;
@@ -37,19 +37,19 @@ class Ops {
   virtual void begin_layer() = 0;
   virtual void end() = 0;
 
-  virtual Tensor empty(int64_t rows, int64_t cols) = 0;        // uninitialised
+  virtual Tensor empty(int64_t rows, int64_t cols) = 0;  // uninitialised
   // Rows of a table, times scale: [ids, table.in].
   virtual Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) = 0;
-  virtual Tensor linear(Tensor x, const Linear& w) = 0;        // x W^T: [T, in] -> [T, out]
+  virtual Tensor linear(Tensor x, const Linear& w) = 0;  // x W^T: [T, in] -> [T, out]
   // weight null: no multiply. cols of x may be a multiple of `width`: each part of that width is normalised by itself (heads, per-layer inputs).
   virtual Tensor rms_norm(Tensor x, const float* weight, float eps, int64_t width) = 0;
   virtual Tensor rope(Tensor x, const RopeSpec& rope, int64_t head_dim, std::span<const int32_t> positions) = 0;
   virtual Tensor add(Tensor a, Tensor b) = 0;
   virtual Tensor mul(Tensor a, Tensor b) = 0;
   virtual Tensor scale(Tensor x, float s) = 0;
-  virtual Tensor gelu_mul(Tensor gate, Tensor up) = 0;         // gelu_tanh(gate) * up
-  virtual Tensor columns(Tensor x, int64_t begin, int64_t n) = 0;             // a copy of some columns
-  virtual Tensor rows(Tensor x, std::span<const int32_t> rows) = 0;           // a copy of some rows
+  virtual Tensor gelu_mul(Tensor gate, Tensor up) = 0;               // gelu_tanh(gate) * up
+  virtual Tensor columns(Tensor x, int64_t begin, int64_t n) = 0;    // a copy of some columns
+  virtual Tensor rows(Tensor x, std::span<const int32_t> rows) = 0;  // a copy of some rows
   // k, v: [T, kv heads * head_dim] into the cache. A chunk's rows are all written before any is read.
   virtual void kv_write(const AttentionSpec& spec, Tensor k, Tensor v, const Batch& batch) = 0;
   virtual void kv_write_one(const AttentionSpec& spec, Tensor n, const Batch& batch) = 0;
@@ -73,10 +73,10 @@ class Ops {
 };
 
 struct CpuOptions {
-  int num_threads = 0;             // 0: default_num_threads()
-  const char* isa = "";            // "" = the best this CPU has
+  int num_threads = 0;   // 0: default_num_threads()
+  const char* isa = "";  // "" = the best this CPU has
 };
-std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);   // fails with invalid_argument for an unknown isa, naming those there are
-std::unique_ptr<Ops> make_ref_ops();                             // plain loops in f32, no SIMD, one thread: the oracle
+std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);  // fails with invalid_argument for an unknown isa, naming those there are
+std::unique_ptr<Ops> make_ref_ops();                           // plain loops in f32, no SIMD, one thread: the oracle
 
 }  // namespace carat

@@ -13,12 +13,12 @@ class RopeTable {
 
   const std::vector<float>& freqs() const { return freqs_; }
   int64_t pairs() const { return static_cast<int64_t>(freqs_.size()); }
-  void reserve(int64_t positions);                               // makes positions [0, positions) known; not thread-safe
-  void angles(int64_t position, float* cos, float* sin) const;   // [pairs]; position must be reserved
+  void reserve(int64_t positions);                              // makes positions [0, positions) known; not thread-safe
+  void angles(int64_t position, float* cos, float* sin) const;  // [pairs]; position must be reserved
 
-  const float* cos_base() const { return cos_base_.data(); }     // [tile][pairs]
+  const float* cos_base() const { return cos_base_.data(); }  // [tile][pairs]
   const float* sin_base() const { return sin_base_.data(); }
-  const float* cos_offset() const { return cos_offset_.data(); } // [pairs][32]
+  const float* cos_offset() const { return cos_offset_.data(); }  // [pairs][32]
   const float* sin_offset() const { return sin_offset_.data(); }
 
  private:

@@ -17,7 +17,9 @@ class StepArena {
   }
   Tensor tensor(int64_t rows, int64_t cols) { return {arenas_[current_].allocate_array<float>(rows * cols), rows, cols}; }
   template <typename T>
-  T* array(int64_t n) { return arenas_[current_].allocate_array<T>(n); }
+  T* array(int64_t n) {
+    return arenas_[current_].allocate_array<T>(n);
+  }
   size_t capacity() const { return arenas_[0].capacity() + arenas_[1].capacity() + arenas_[2].capacity(); }
 
  private:

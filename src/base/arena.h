@@ -19,7 +19,9 @@ class Arena {
     return p;
   }
   template <typename T>
-  T* allocate_array(int64_t n) { return static_cast<T*>(allocate(static_cast<size_t>(n) * sizeof(T))); }
+  T* allocate_array(int64_t n) {
+    return static_cast<T*>(allocate(static_cast<size_t>(n) * sizeof(T)));
+  }
 
   // What a step outgrew is joined into one chunk, so that memory follows the largest step and not the sum of all sizes ever seen.
   void reset() {

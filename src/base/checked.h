@@ -20,8 +20,6 @@ inline uint64_t checked_mul(uint64_t a, uint64_t b, std::string_view what) {
 }
 
 // Next multiple of `alignment` (a power of two).
-inline uint64_t checked_align(uint64_t a, uint64_t alignment, std::string_view what) {
-  return checked_add(a, alignment - 1, what) & ~(alignment - 1);
-}
+inline uint64_t checked_align(uint64_t a, uint64_t alignment, std::string_view what) { return checked_add(a, alignment - 1, what) & ~(alignment - 1); }
 
 }  // namespace carat

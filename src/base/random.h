@@ -22,7 +22,8 @@ inline std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::
 
 // 64 bits of the stream `seed` at `index`.
 inline uint64_t random_u64(uint64_t seed, uint64_t index) {
-  const auto r = philox4x32({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), 0, 0}, {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+  const auto r =
+      philox4x32({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), 0, 0}, {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
   return r[0] | (static_cast<uint64_t>(r[1]) << 32);
 }
 

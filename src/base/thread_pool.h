@@ -15,7 +15,7 @@ int default_num_threads();
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int num_threads);   // 1..1024
+  explicit ThreadPool(int num_threads);  // 1..1024
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -25,9 +25,10 @@ class ThreadPool {
   // Calls fn(begin, end, worker) over disjoint ranges that cover [0, n), each at most `grain` long. Results of a range must not depend on the cut.
   // fn must not throw and must not call parallel_for.
   template <typename Fn>
-  void parallel_for(int64_t n, int64_t grain, Fn&& fn) {   // the function is borrowed, not copied: nothing is allocated
+  void parallel_for(int64_t n, int64_t grain, Fn&& fn) {  // the function is borrowed, not copied: nothing is allocated
     using F = std::remove_reference_t<Fn>;
-    run(n, grain, {const_cast<void*>(static_cast<const void*>(&fn)), [](void* f, int64_t begin, int64_t end, int worker) { (*static_cast<F*>(f))(begin, end, worker); }});
+    run(n, grain,
+        {const_cast<void*>(static_cast<const void*>(&fn)), [](void* f, int64_t begin, int64_t end, int worker) { (*static_cast<F*>(f))(begin, end, worker); }});
   }
 
  private:

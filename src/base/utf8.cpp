@@ -10,7 +10,7 @@ Utf8Char utf8_decode(std::string_view text) {
   const uint8_t b = byte(0);
   if (b < 0x80) return {b, 1, false};
   int length = 0;
-  uint8_t low = 0x80, high = 0xBF;   // range of the second byte: shuts out overlongs, surrogates, > U+10FFFF
+  uint8_t low = 0x80, high = 0xBF;  // range of the second byte: shuts out overlongs, surrogates, > U+10FFFF
   uint32_t code = 0;
   if (b >= 0xC2 && b <= 0xDF) {
     length = 2, code = b & 0x1F;

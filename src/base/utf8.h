@@ -9,8 +9,8 @@ namespace carat {
 
 struct Utf8Char {
   uint32_t code = 0;
-  int length = 0;            // bytes; 0: the bytes here are not a character
-  bool incomplete = false;   // length 0, but the bytes so far could still become one
+  int length = 0;           // bytes; 0: the bytes here are not a character
+  bool incomplete = false;  // length 0, but the bytes so far could still become one
 };
 
 // The character at the front of a non-empty text.
@@ -22,7 +22,7 @@ void utf8_append(uint32_t code, std::string& out);
 class Utf8Stream {
  public:
   void push(std::string_view bytes, std::string& out);
-  void flush(std::string& out);   // one U+FFFD for every waiting byte
+  void flush(std::string& out);  // one U+FFFD for every waiting byte
   bool waiting() const { return !pending_.empty(); }
 
  private:

@@ -1,8 +1,8 @@
 #include "cli/console.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -65,6 +65,13 @@ size_t character_bytes(std::string_view text) {
 
 }  // namespace
 
+void open_standard_files() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest free number is taken: those below are open by now. Read-only: an answer that nobody can get is an error.
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDONLY) != fd) ::_exit(1);
+  }
+}
+
 void print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_output();
 }
@@ -79,8 +86,6 @@ void flush_output() {
 }
 
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) == 1; }
-
-bool stdin_is_closed() { return ::fcntl(STDIN_FILENO, F_GETFD) < 0; }
 bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
 
 std::string input_name(const std::string& path) { return path == "-" ? "standard input" : terminal_safe(path); }

@@ -8,6 +8,10 @@
 
 namespace carat::cli {
 
+// At the start of main(): what a launcher left closed becomes /dev/null (an empty stdin, a stdout that takes nothing), so that no model file
+// gets its number.
+void open_standard_files();
+
 // Buffered; fails with io when stdout cannot take it (full disk, reader gone).
 void print(std::string_view text);
 // One JSON document and a newline. Text that is not UTF-8 gets U+FFFD for each bad byte; numbers that JSON lacks become null.
@@ -16,7 +20,6 @@ void print_json(const nlohmann::ordered_json& document);
 void flush_output();
 
 bool stdin_is_terminal();
-bool stdin_is_closed();   // as some launchers leave it
 bool stdout_is_terminal();
 
 // The whole of a file, "-": of stdin. At most 1 GiB. Fails with not_found, io, exhausted.

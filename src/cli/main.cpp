@@ -108,6 +108,7 @@ int dispatch(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace carat;
+  cli::open_standard_files();
   cli::install_signal_handlers();
   try {
     return cli::dispatch(argc, argv);
@@ -116,7 +117,8 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return cli::report("there is not enough memory, in this process, give it more or take a smaller model or --ctx", cli::kFailed);
   } catch (const std::system_error& error) {
-    return cli::report(fmt::format("the system refused what is needed: {}, in this process, give it more memory or fewer --threads", error.what()), cli::kFailed);
+    return cli::report(fmt::format("the system refused what is needed: {}, in this process, give it more memory or fewer --threads", error.what()),
+                       cli::kFailed);
   } catch (const std::exception& error) {
     return cli::report(fmt::format("internal: {}, unexpected, please report it with the command you ran", error.what()), cli::kFailed);
   }

@@ -35,7 +35,7 @@ std::string joined(const std::vector<std::string>& words) {
 // What is on stdin comes first, then the words of the command line. The newline that ends stdin is not part of the text.
 std::string prompt_text(const Options& options) {
   const std::string words = joined(options.prompt);
-  if (stdin_is_terminal() || (!words.empty() && stdin_is_closed())) return words;
+  if (stdin_is_terminal()) return words;
   std::string text = read_input("-");
   if (text.ends_with('\n')) text.pop_back();
   if (text.empty() || words.empty()) return text + words;

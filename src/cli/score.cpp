@@ -36,8 +36,8 @@ Json score(Session& session, const Item& item, std::string_view where) {
   constexpr uint64_t kBytesAnAlternative = 280;
   const uint64_t positions = item.token_ids.size(), available = available_memory();
   if (positions * static_cast<uint64_t>(item.top) > available / kBytesAnAlternative) {
-    fail(ErrorCode::exhausted, "{} alternatives of {} tokens do not fit into memory, {}, at most {} would; or score fewer tokens at once", item.top, positions, where,
-         available / kBytesAnAlternative / positions);
+    fail(ErrorCode::exhausted, "{} alternatives of {} tokens do not fit into memory, {}, at most {} would; or score fewer tokens at once", item.top, positions,
+         where, available / kBytesAnAlternative / positions);
   }
   SamplingParams sampling;
   sampling.temperature = 0;

@@ -11,12 +11,12 @@
 namespace carat {
 
 struct EngineOptions {
-  int32_t ctx = 0;                     // longest sequence; 0: the most that fits, at most the model's own
-  int32_t max_num_seqs = 8;            // running at once
-  int32_t max_num_batched_tokens = 512;   // rows a step, at least max_num_seqs
-  int32_t prefill_chunk = 0;           // rows of one sequence a step; 0: up to max_num_batched_tokens
-  DType kv_dtype = DType::f16;         // f16 or f32
-  int64_t kv_bytes = 0;                // cache budget; 0: what ctx and max_num_seqs need, at most what the machine has left
+  int32_t ctx = 0;                       // longest sequence; 0: the most that fits, at most the model's own
+  int32_t max_num_seqs = 8;              // running at once
+  int32_t max_num_batched_tokens = 512;  // rows a step, at least max_num_seqs
+  int32_t prefill_chunk = 0;             // rows of one sequence a step; 0: up to max_num_batched_tokens
+  DType kv_dtype = DType::f16;           // f16 or f32
+  int64_t kv_bytes = 0;                  // cache budget; 0: what ctx and max_num_seqs need, at most what the machine has left
   bool prefix_cache = true;
 };
 
@@ -28,14 +28,14 @@ struct EngineStats {
 // What a door hands to the engine: everything loaded from one path. `ops` outlives `model`.
 struct LoadedModel {
   std::shared_ptr<const class Checkpoint> checkpoint;
-  std::shared_ptr<const Tokenizer> tokenizer;   // may be null for token-id use of a file without vocabulary
+  std::shared_ptr<const Tokenizer> tokenizer;  // may be null for token-id use of a file without vocabulary
   std::unique_ptr<Ops> ops;
   std::unique_ptr<Model> model;
 };
 struct LoadOptions {
   int num_threads = 0;
-  std::string isa;                     // "" = best
-  bool ref_backend = false;            // the plain f32 oracle
+  std::string isa;           // "" = best
+  bool ref_backend = false;  // the plain f32 oracle
   std::function<void(uint64_t, uint64_t)> progress;
 };
 // engine/model_loader.cpp: the one way in for every door.
@@ -49,16 +49,15 @@ class Engine {
 
   // Validates before admission (fails with invalid_argument); what goes wrong later ends that request only. Thread-safe.
   RequestId submit(Request request);
-  void cancel(RequestId id);           // thread-safe; the request ends with `cancelled` within a step
+  void cancel(RequestId id);  // thread-safe; the request ends with `cancelled` within a step
 
-  bool step();                         // one step; false: nothing to do
+  bool step();  // one step; false: nothing to do
   void run_until_idle() {
-    while (step()) {
-    }
+    while (step()) {}
   }
 
-  int32_t ctx() const;                 // the resolved context
-  EngineStats stats() const;           // thread-safe; as of the last step
+  int32_t ctx() const;        // the resolved context
+  EngineStats stats() const;  // thread-safe; as of the last step
   const EngineOptions& options() const;
 
  private:

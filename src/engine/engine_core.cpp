@@ -31,7 +31,8 @@ EngineCore::EngineCore(EngineModel model, const EngineOptions& options)
       pool_(model_.store->layout(), model_.store->num_slots(), options.prefix_cache),
       scheduler_(limits_of(options, model_.vocab_size), pool_),
       sampler_(model_.vocab_size) {
-  check(options_.ctx >= 1 && options_.max_num_seqs >= 1 && options_.max_num_batched_tokens >= options_.max_num_seqs, "engine options are resolved and in range");
+  check(options_.ctx >= 1 && options_.max_num_seqs >= 1 && options_.max_num_batched_tokens >= options_.max_num_seqs,
+        "engine options are resolved and in range");
   publish_stats();
 }
 
@@ -84,7 +85,7 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   }
   if (params.prompt_logprobs >= 0) {
     s->prompt_logprobs.reserve(static_cast<size_t>(s->num_prompt));
-    s->prompt_logprobs.emplace_back();   // nothing comes before the first token
+    s->prompt_logprobs.emplace_back();  // nothing comes before the first token
   }
   if (model_.tokenizer) {
     s->detokenizer.emplace(*model_.tokenizer, params.show_special);
@@ -123,7 +124,7 @@ bool EngineCore::take_inbox() {
   bool any = !arriving_.empty();
   for (const RequestId id : leaving_) {
     const auto it = sequences_.find(id);
-    if (it == sequences_.end()) continue;   // it has ended already
+    if (it == sequences_.end()) continue;  // it has ended already
     finish(*it->second, FinishReason::cancelled);
     any = true;
   }
@@ -198,7 +199,7 @@ void EngineCore::consume(const ScheduledRows& item, Tensor logits, int64_t row) 
         break;
       }
     }
-    if (s.state == SequenceState::running && s.num_computed == s.length()) finish(s, FinishReason::length);   // nothing was to be drawn
+    if (s.state == SequenceState::running && s.num_computed == s.length()) finish(s, FinishReason::length);  // nothing was to be drawn
   } catch (const std::exception& e) {
     finish(s, FinishReason::error, e.what());
   }
@@ -234,7 +235,7 @@ void EngineCore::add_token(Sequence& s, float* row) {
       StopMatcher::Result result = s.stop_matcher->push(text);
       text = std::move(result.text);
       if (result.stopped) {
-        s.stop_matcher.reset();   // what is held back is not part of the text
+        s.stop_matcher.reset();  // what is held back is not part of the text
         s.detokenizer.reset();
         reason = FinishReason::stop;
       }

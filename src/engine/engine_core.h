@@ -24,7 +24,7 @@ struct EngineModel {
   int32_t vocab_size = 0;
   std::vector<int32_t> eos_token_ids;
   std::vector<int32_t> suppress_tokens;
-  std::shared_ptr<const Tokenizer> tokenizer;   // may be null: then no text and no stop strings
+  std::shared_ptr<const Tokenizer> tokenizer;  // may be null: then no text and no stop strings
   std::unique_ptr<KvStore> store;
   ForwardFn forward;
 };
@@ -41,7 +41,7 @@ class EngineCore {
   EngineStats stats() const;
   const EngineOptions& options() const { return options_; }
   const KvPool& pool() const { return pool_; }
-  void audit() const;   // KvPool::audit over all sequences
+  void audit() const;  // KvPool::audit over all sequences
 
  private:
   void validate(const Request& request) const;
@@ -63,16 +63,16 @@ class EngineCore {
   Sampler sampler_;
   Batch batch_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
-  std::vector<RequestId> finished_;          // of this step, to be forgotten at its end
+  std::vector<RequestId> finished_;  // of this step, to be forgotten at its end
   int64_t steps_ = 0;
   int64_t rows_ = 0;
 
   std::atomic<RequestId> next_id_{1};
-  mutable std::mutex mutex_;                 // guards what other threads see: the inbox and the figures
+  mutable std::mutex mutex_;  // guards what other threads see: the inbox and the figures
   std::vector<std::unique_ptr<Sequence>> inbox_;
   std::vector<RequestId> cancelled_;
   EngineStats stats_;
-  std::vector<std::unique_ptr<Sequence>> arriving_;   // the engine's side of the inbox
+  std::vector<std::unique_ptr<Sequence>> arriving_;  // the engine's side of the inbox
   std::vector<RequestId> leaving_;
 };
 

@@ -12,7 +12,7 @@ class HashTable {
  public:
   explicit HashTable(int64_t expected = 16) { resize(expected); }
 
-  int32_t find(const Hash128& key) const {   // -1: not there
+  int32_t find(const Hash128& key) const {  // -1: not there
     for (size_t i = key.lo & mask_; entries_[i].value >= 0; i = (i + 1) & mask_) {
       if (entries_[i].key == key) return entries_[i].value;
     }

@@ -47,7 +47,7 @@ KvPool::KvPool(const KvLayout& layout, int32_t num_slots, bool prefix_cache)
   }
   stride_ = std::max(layout_.slots_per_block[0], layout_.slots_per_block[1]);
   free_slots_.resize(static_cast<size_t>(num_slots));
-  free_blocks_.resize(static_cast<size_t>(num_slots));   // a block takes at least one slot
+  free_blocks_.resize(static_cast<size_t>(num_slots));  // a block takes at least one slot
   for (int32_t i = 0; i < num_slots; ++i) free_slots_[static_cast<size_t>(i)] = free_blocks_[static_cast<size_t>(i)] = num_slots - 1 - i;
   blocks_.resize(static_cast<size_t>(num_slots));
   block_slots_.resize(static_cast<size_t>(num_slots) * static_cast<size_t>(stride_), -1);
@@ -71,7 +71,7 @@ void KvPool::extend_chain(SequenceBlocks& s, std::span<const int32_t> tokens, in
 std::vector<int32_t> KvPool::resume_points(int32_t prompt_length, std::span<const int32_t> asked) const {
   std::vector<int32_t> points;
   for (const int32_t n : asked) points.push_back(round_down(std::clamp(n, 0, prompt_length), step_));
-  points.push_back(round_down(prompt_length - 1, step_));   // one less: the same prompt again wants a row to compute
+  points.push_back(round_down(prompt_length - 1, step_));  // one less: the same prompt again wants a row to compute
   std::sort(points.begin(), points.end());
   points.erase(std::unique(points.begin(), points.end()), points.end());
   if (points.front() == 0) points.erase(points.begin());
@@ -169,7 +169,7 @@ int32_t KvPool::match_prefix(SequenceBlocks& s, std::span<const int32_t> tokens)
       check(r.length == n, "a resume point's key says its length");
       s.tables[kSlidingGroup].first_block = window_begin(n) / layout_.block_positions[kSlidingGroup];
       for (const int32_t id : r.blocks) hold(id), append(s.tables[kSlidingGroup], id);
-      disown(r);   // someone counts on it now
+      disown(r);  // someone counts on it now
       touch(found);
       node = r.node;
     }
@@ -225,7 +225,8 @@ void KvPool::commit(SequenceBlocks& s, std::span<const int32_t> tokens, int32_t 
       for (int32_t n = round_down(from, step_) + step_; n <= computed; n += step_) {
         const bool asked = std::binary_search(s.resume_points.begin(), s.resume_points.end(), n);
         // A long prompt's way stations must not push out what others left.
-        const bool station = n % std::max(step_, round_down(kResumeEvery, step_)) == 0 && n < s.prompt_length && free_slots() >= static_cast<int32_t>(s.tables[kSlidingGroup].slots.size());
+        const bool station = n % std::max(step_, round_down(kResumeEvery, step_)) == 0 && n < s.prompt_length &&
+                             free_slots() >= static_cast<int32_t>(s.tables[kSlidingGroup].slots.size());
         if (asked || station || n + step_ > computed) keep_window(s, n, asked || station);
       }
     }
@@ -234,7 +235,7 @@ void KvPool::commit(SequenceBlocks& s, std::span<const int32_t> tokens, int32_t 
 }
 
 void KvPool::release(SequenceBlocks& s) {
-  if (s.tentative >= 0) disown(resumes_[static_cast<size_t>(s.tentative)]);   // the sequence's end is worth keeping
+  if (s.tentative >= 0) disown(resumes_[static_cast<size_t>(s.tentative)]);  // the sequence's end is worth keeping
   for (BlockTable& table : s.tables) {
     for (const int32_t id : table.blocks) let_go(id);
     table.clear();

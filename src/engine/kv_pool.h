@@ -45,9 +45,9 @@ class KvPool {
   std::vector<int32_t> resume_points(int32_t prompt_length, std::span<const int32_t> asked) const;
 
   int32_t num_slots() const { return num_slots_; }
-  int32_t free_slots() const { return static_cast<int32_t>(free_slots_.size()); }      // nothing in them
-  int32_t available_slots() const { return num_slots_ - held_slots_; }                 // free, or kept for later only
-  int32_t held_slots() const { return held_slots_; }                                   // of sequences
+  int32_t free_slots() const { return static_cast<int32_t>(free_slots_.size()); }  // nothing in them
+  int32_t available_slots() const { return num_slots_ - held_slots_; }             // free, or kept for later only
+  int32_t held_slots() const { return held_slots_; }                               // of sequences
   // Slots `s` still wants, to go on to `length` positions in chunks of at most `chunk` rows.
   int32_t slots_to_reach(const SequenceBlocks& s, int32_t length, int32_t chunk) const;
   size_t num_resume_points() const { return resume_table_.size(); }
@@ -58,23 +58,23 @@ class KvPool {
 
  private:
   struct Block {
-    int32_t group = -1;            // -1: no such block
-    int32_t sequences = 0;         // that hold it
-    int32_t windows = 0;           // resume points that hold it (sliding)
-    bool known = false;            // in full_table_
-    int32_t parent = -1;           // the known full block before it
-    int32_t children = 0;          // known full blocks after it
-    int32_t resume = -1;           // the resume point at its end
-    uint64_t last_use = 0;         // when the last sequence let go of it
+    int32_t group = -1;     // -1: no such block
+    int32_t sequences = 0;  // that hold it
+    int32_t windows = 0;    // resume points that hold it (sliding)
+    bool known = false;     // in full_table_
+    int32_t parent = -1;    // the known full block before it
+    int32_t children = 0;   // known full blocks after it
+    int32_t resume = -1;    // the resume point at its end
+    uint64_t last_use = 0;  // when the last sequence let go of it
     Hash128 key;
   };
   struct ResumePoint {
-    int32_t length = 0;            // 0: no such resume point
-    std::vector<int32_t> blocks;   // sliding
-    int32_t node = -1;             // the full block that ends here; -1: no full layers
+    int32_t length = 0;           // 0: no such resume point
+    std::vector<int32_t> blocks;  // sliding
+    int32_t node = -1;            // the full block that ends here; -1: no full layers
     Hash128 key;
-    SequenceBlocks* owner = nullptr;   // of a tentative one
-    int32_t older = -1, newer = -1;    // order of use
+    SequenceBlocks* owner = nullptr;  // of a tentative one
+    int32_t older = -1, newer = -1;   // order of use
   };
   struct Leaf {
     uint64_t last_use;
@@ -82,7 +82,7 @@ class KvPool {
   };
 
   bool has(int32_t group) const { return layout_.slots_per_block[group] > 0; }
-  int32_t window_begin(int32_t row) const;   // first position that `row` sees in the sliding group
+  int32_t window_begin(int32_t row) const;  // first position that `row` sees in the sliding group
   const Hash128& key_at(const SequenceBlocks& s, int32_t length) const { return s.chain[static_cast<size_t>(length / kHashStep - 1)]; }
   void extend_chain(SequenceBlocks& s, std::span<const int32_t> tokens, int32_t length) const;
 
@@ -112,21 +112,21 @@ class KvPool {
   KvLayout layout_;
   int32_t num_slots_;
   bool prefix_cache_;
-  int32_t step_;                    // resume points lie at multiples of this: the larger block
-  int32_t stride_;                  // slots kept a block in block_slots_
+  int32_t step_;    // resume points lie at multiples of this: the larger block
+  int32_t stride_;  // slots kept a block in block_slots_
   int32_t held_slots_ = 0;
   uint64_t clock_ = 0;
-  Hash128 secret_;                  // of this process: nobody can make keys collide
+  Hash128 secret_;  // of this process: nobody can make keys collide
   std::vector<int32_t> free_slots_;
   std::vector<int32_t> free_blocks_;
   std::vector<Block> blocks_;
-  std::vector<int32_t> block_slots_;   // [block][stride_]
+  std::vector<int32_t> block_slots_;  // [block][stride_]
   HashTable full_table_;
   HashTable resume_table_;
   std::vector<ResumePoint> resumes_;
   std::vector<int32_t> free_resumes_;
   int32_t oldest_ = -1, newest_ = -1;
-  std::vector<Leaf> leaves_;        // min-heap by last_use; entries that are no longer true are skipped
+  std::vector<Leaf> leaves_;  // min-heap by last_use; entries that are no longer true are skipped
 };
 
 }  // namespace carat

@@ -19,7 +19,8 @@ void KvPool::audit(std::span<const SequenceBlocks* const> sequences) const {
         check(blocks_[id].group == g, "audit: a table's blocks are of its group");
         ++held[id];
         for (int32_t j = 0; j < per; ++j) {
-          check(t.slots[i * static_cast<size_t>(per) + static_cast<size_t>(j)] == block_slots_[id * static_cast<size_t>(stride_) + static_cast<size_t>(j)], "audit: a table's slots are its blocks'");
+          check(t.slots[i * static_cast<size_t>(per) + static_cast<size_t>(j)] == block_slots_[id * static_cast<size_t>(stride_) + static_cast<size_t>(j)],
+                "audit: a table's slots are its blocks'");
         }
       }
       // Positions not yet committed are written: nobody else may hold their blocks.
@@ -42,7 +43,9 @@ void KvPool::audit(std::span<const SequenceBlocks* const> sequences) const {
       check(blocks_[static_cast<size_t>(id)].group == kSlidingGroup, "audit: a window is of sliding blocks");
       ++windows[static_cast<size_t>(id)];
     }
-    if (has(kFullGroup)) check(blocks_[static_cast<size_t>(r.node)].known && blocks_[static_cast<size_t>(r.node)].resume == static_cast<int32_t>(i), "audit: a resume point's node is known");
+    if (has(kFullGroup))
+      check(blocks_[static_cast<size_t>(r.node)].known && blocks_[static_cast<size_t>(r.node)].resume == static_cast<int32_t>(i),
+            "audit: a resume point's node is known");
     if (r.owner) check(r.owner->tentative == static_cast<int32_t>(i), "audit: an owner knows its tentative resume point");
   }
   check(resumes == resume_table_.size(), "audit: as many resume points as keys");
@@ -58,7 +61,8 @@ void KvPool::audit(std::span<const SequenceBlocks* const> sequences) const {
     const Block& b = blocks_[i];
     if (b.group < 0) continue;
     ++live;
-    for (int32_t j = 0; j < layout_.slots_per_block[b.group]; ++j) ++owners[static_cast<size_t>(block_slots_[i * static_cast<size_t>(stride_) + static_cast<size_t>(j)])];
+    for (int32_t j = 0; j < layout_.slots_per_block[b.group]; ++j)
+      ++owners[static_cast<size_t>(block_slots_[i * static_cast<size_t>(stride_) + static_cast<size_t>(j)])];
     check(b.sequences == held[i] && b.windows == windows[i], "audit: reference counts are right");
     check(b.sequences > 0 || b.windows > 0 || b.known, "audit: a block that nobody wants is free");
     if (b.sequences > 0) held_slots += layout_.slots_per_block[b.group];
@@ -71,7 +75,8 @@ void KvPool::audit(std::span<const SequenceBlocks* const> sequences) const {
         ++children[static_cast<size_t>(b.parent)];
       }
       if (is_leaf(b)) {
-        check(std::any_of(leaves_.begin(), leaves_.end(), [&](const Leaf& l) { return l.block == static_cast<int32_t>(i) && l.last_use == b.last_use; }), "audit: a leaf can be evicted");
+        check(std::any_of(leaves_.begin(), leaves_.end(), [&](const Leaf& l) { return l.block == static_cast<int32_t>(i) && l.last_use == b.last_use; }),
+              "audit: a leaf can be evicted");
       }
     }
   }

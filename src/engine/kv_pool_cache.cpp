@@ -116,7 +116,7 @@ void KvPool::remove_resume(int32_t resume) {
 
 void KvPool::note_leaf(int32_t id) {
   const auto later = [](const Leaf& a, const Leaf& b) { return a.last_use > b.last_use; };
-  if (leaves_.size() > 2 * blocks_.size() + 64) {   // mostly entries that are no longer true
+  if (leaves_.size() > 2 * blocks_.size() + 64) {  // mostly entries that are no longer true
     leaves_.clear();
     for (size_t i = 0; i < blocks_.size(); ++i) {
       if (is_leaf(blocks_[i])) leaves_.push_back({blocks_[i].last_use, static_cast<int32_t>(i)});

@@ -16,7 +16,7 @@ class LogitRules {
  public:
   // Ids outside the row are ignored. history may be null when no penalty is on.
   void apply(float* row, int32_t vocab_size, const SamplingParams& params, const TokenHistory* history);
-  void undo(float* row);   // the row as it was before apply()
+  void undo(float* row);  // the row as it was before apply()
 
   static bool has_penalties(const SamplingParams& p) { return p.repetition_penalty != 1.0f || p.frequency_penalty != 0.0f || p.presence_penalty != 0.0f; }
 

@@ -11,7 +11,7 @@ namespace carat {
 namespace {
 
 constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
-constexpr uint64_t kMargin = uint64_t{64} << 20;   // left to the rest of the machine
+constexpr uint64_t kMargin = uint64_t{64} << 20;  // left to the rest of the machine
 
 // "MemAvailable:  123 kB" of a file of such lines.
 uint64_t field_kib(const char* file, std::string_view name, uint64_t otherwise) {
@@ -27,7 +27,7 @@ uint64_t field_kib(const char* file, std::string_view name, uint64_t otherwise) 
 uint64_t number_in(const std::string& file, uint64_t otherwise) {
   std::ifstream in(file);
   uint64_t n = 0;
-  return in >> n ? n : otherwise;   // "max" is no number
+  return in >> n ? n : otherwise;  // "max" is no number
 }
 
 uint64_t cgroup_left(const std::string& folder, const char* limit_name, const char* usage_name, std::string_view cache_name) {
@@ -38,7 +38,7 @@ uint64_t cgroup_left(const std::string& folder, const char* limit_name, const ch
   std::string word;
   uint64_t n = 0;
   while (stat >> word >> n) {
-    if (word == cache_name) used -= std::min(used, n);   // file cache gives way
+    if (word == cache_name) used -= std::min(used, n);  // file cache gives way
   }
   return limit - std::min(limit, used);
 }
@@ -70,9 +70,7 @@ void check_range(const char* name, int64_t value, int64_t least, int64_t most) {
   if (value < least || value > most) fail(ErrorCode::invalid_argument, "{}: {} is outside {}..{}", name, value, least, most);
 }
 
-int32_t chunk_of(const EngineOptions& o) {
-  return o.prefill_chunk > 0 ? std::min(o.prefill_chunk, o.max_num_batched_tokens) : o.max_num_batched_tokens;
-}
+int32_t chunk_of(const EngineOptions& o) { return o.prefill_chunk > 0 ? std::min(o.prefill_chunk, o.max_num_batched_tokens) : o.max_num_batched_tokens; }
 
 }  // namespace
 
@@ -84,21 +82,21 @@ uint64_t available_memory() {
 uint64_t resident_memory() { return field_kib("/proc/self/status", "VmRSS:", 0); }
 
 uint64_t activation_bytes(const ModelConfig& config, const EngineOptions& options) {
-  int64_t widest = 0;   // floats a row of the hungriest layer
+  int64_t widest = 0;  // floats a row of the hungriest layer
   for (const LayerConfig& layer : config.layers) {
     const int64_t heads = int64_t{layer.attn.num_attention_heads} + 2 * layer.attn.num_key_value_heads;
     int64_t floats = 8 * config.hidden_size + 3 * heads * layer.attn.head_dim + 3 * layer.intermediate_size;
     if (layer.has_experts) floats += config.num_experts * 2 + config.top_k_experts * (3 * config.moe_intermediate_size + 2 * config.hidden_size);
     widest = std::max(widest, floats);
   }
-  const int64_t row = 2 * widest + 3 * config.hidden_size_per_layer_input * config.num_hidden_layers;   // two arenas take turns
+  const int64_t row = 2 * widest + 3 * config.hidden_size_per_layer_input * config.num_hidden_layers;  // two arenas take turns
   const int64_t logit_rows = options.max_num_seqs + std::max<int64_t>(1, kScoredLogitBytes / (4 * std::max<int64_t>(1, config.vocab_size)));
   return static_cast<uint64_t>(4 * (row * options.max_num_batched_tokens + 2 * logit_rows * config.vocab_size));
 }
 
 MemoryPlan plan_memory(const MemoryQuestion& q, const EngineOptions& o) {
   check_range("max_num_seqs", o.max_num_seqs, 1, 4096);
-  check_range("max_num_batched_tokens", o.max_num_batched_tokens, o.max_num_seqs, 65536);   // each running sequence has its row
+  check_range("max_num_batched_tokens", o.max_num_batched_tokens, o.max_num_seqs, 65536);  // each running sequence has its row
   check_range("prefill_chunk", o.prefill_chunk, 0, 65536);
   check_range("ctx", o.ctx, 0, q.max_positions);
   if (o.kv_bytes < 0) fail(ErrorCode::invalid_argument, "kv_bytes: {} is negative; 0 means what is needed, at most what the machine has", o.kv_bytes);
@@ -114,11 +112,13 @@ MemoryPlan plan_memory(const MemoryQuestion& q, const EngineOptions& o) {
   const auto most = static_cast<int32_t>(std::min<uint64_t>(budget / slot, std::numeric_limits<int32_t>::max() / 2));
   const int32_t chunk = chunk_of(o);
 
-  int32_t fits = 0;   // the longest context of which one sequence fits
+  int32_t fits = 0;  // the longest context of which one sequence fits
   for (int32_t lo = 1, hi = q.max_positions; lo <= hi;) {
     const int32_t mid = lo + (hi - lo) / 2;
-    if (slots_of_sequence(q.layout, mid, chunk) <= most) fits = mid, lo = mid + 1;
-    else hi = mid - 1;
+    if (slots_of_sequence(q.layout, mid, chunk) <= most)
+      fits = mid, lo = mid + 1;
+    else
+      hi = mid - 1;
   }
   if (fits < q.max_positions) fits = fits / q.layout.max_block_positions() * q.layout.max_block_positions();
   plan.ctx = o.ctx > 0 ? o.ctx : fits;
@@ -129,17 +129,21 @@ MemoryPlan plan_memory(const MemoryQuestion& q, const EngineOptions& o) {
     const int32_t wanted = o.ctx > 0 ? o.ctx : q.layout.max_block_positions();
     const uint64_t needs = static_cast<uint64_t>(slots_of_sequence(q.layout, wanted, chunk)) * slot;
     if (o.kv_bytes > 0) {
-      fail(ErrorCode::exhausted, "KV cache: a context of {} needs {}, the memory allowed for it is {}; {}", wanted, format_bytes(needs), format_bytes(budget), advice);
+      fail(ErrorCode::exhausted, "KV cache: a context of {} needs {}, the memory allowed for it is {}; {}", wanted, format_bytes(needs), format_bytes(budget),
+           advice);
     }
-    fail(ErrorCode::exhausted, "memory: a context of {} needs {} (KV cache {}, activations {}{}), has {}; {}", wanted, format_bytes(needs + others), format_bytes(needs),
-         format_bytes(q.activations), q.loaded ? std::string() : ", weights " + format_bytes(q.weights), format_bytes(q.available), advice);
+    fail(ErrorCode::exhausted, "memory: a context of {} needs {} (KV cache {}, activations {}{}), has {}; {}", wanted, format_bytes(needs + others),
+         format_bytes(needs), format_bytes(q.activations), q.loaded ? std::string() : ", weights " + format_bytes(q.weights), format_bytes(q.available),
+         advice);
   }
   // Room for two windows a sequence beside the running ones: a conversation's last turn and what all begin with.
   const KvGroupShape& sliding = q.layout.groups[kSlidingGroup];
   const int64_t window = std::min(sliding.window, plan.ctx);
-  const int64_t windows = o.prefix_cache ? 2 * ((window + q.layout.block_positions[kSlidingGroup] - 1) / q.layout.block_positions[kSlidingGroup]) * q.layout.slots_per_block[kSlidingGroup] : 0;
+  const int64_t windows = o.prefix_cache ? 2 * ((window + q.layout.block_positions[kSlidingGroup] - 1) / q.layout.block_positions[kSlidingGroup]) *
+                                               q.layout.slots_per_block[kSlidingGroup]
+                                         : 0;
   const int64_t wanted = (int64_t{plan.slots_per_sequence} + windows) * o.max_num_seqs;
-  plan.num_slots = static_cast<int32_t>(std::clamp<int64_t>(wanted, plan.slots_per_sequence, most));
+  plan.num_slots = static_cast<int32_t>(std::clamp<int64_t>(o.kv_bytes > 0 ? most : wanted, plan.slots_per_sequence, most));
   plan.kv = static_cast<uint64_t>(plan.num_slots) * slot;
   return plan;
 }

@@ -21,18 +21,18 @@ uint64_t activation_bytes(const ModelConfig& config, const EngineOptions& option
 
 struct MemoryQuestion {
   KvLayout layout;
-  int32_t max_positions = 0;         // the model's own longest context
-  uint64_t weights = 0;              // bytes
+  int32_t max_positions = 0;  // the model's own longest context
+  uint64_t weights = 0;       // bytes
   uint64_t activations = 0;
   uint64_t program = 0;
-  bool loaded = true;                // weights and program are in memory already: `available` is what is left beside them
+  bool loaded = true;  // weights and program are in memory already: `available` is what is left beside them
   uint64_t available = 0;
 };
 
 struct MemoryPlan {
   int32_t ctx = 0;
   int32_t num_slots = 0;
-  int32_t slots_per_sequence = 0;    // of a sequence that fills ctx
+  int32_t slots_per_sequence = 0;  // of a sequence that fills ctx
   uint64_t weights = 0, kv = 0, activations = 0, program = 0;
   uint64_t kv_per_sequence = 0;
   uint64_t total() const { return weights + kv + activations + program; }

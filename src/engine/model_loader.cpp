@@ -8,7 +8,8 @@ std::unique_ptr<LoadedModel> load_model(const std::string& path, const LoadOptio
   loaded->checkpoint = Checkpoint::open(path);
   const Checkpoint& checkpoint = *loaded->checkpoint;
   // A file without a vocabulary is served by token ids.
-  const bool has_vocabulary = checkpoint.kind() == CheckpointKind::gguf ? checkpoint.meta("tokenizer.ggml.tokens") != nullptr : checkpoint.side_file("tokenizer.json").has_value();
+  const bool has_vocabulary =
+      checkpoint.kind() == CheckpointKind::gguf ? checkpoint.meta("tokenizer.ggml.tokens") != nullptr : checkpoint.side_file("tokenizer.json").has_value();
   if (has_vocabulary) loaded->tokenizer = Tokenizer::load(checkpoint);
   if (options.ref_backend) {
     loaded->ops = make_ref_ops();

@@ -85,7 +85,7 @@ void Sampler::best(const float* row, int32_t count) {
     const int32_t begin = static_cast<int32_t>(b) * kBlock;
     const int32_t end = std::min(begin + kBlock, vocab_size_);
     for (int32_t i = begin; i < end; ++i) {
-      if (row[i] >= least) candidates_.push_back({row[i], i});   // never NaN
+      if (row[i] >= least) candidates_.push_back({row[i], i});  // never NaN
     }
   }
   if (candidates_.size() > static_cast<size_t>(count)) {
@@ -135,7 +135,7 @@ int32_t Sampler::draw(const float* row, const SamplingParams& params, uint64_t s
   for (int32_t i = 0; i < kept; ++i) {
     const Candidate* c = at(i);
     const double w = c ? weight(c->x, inverse_temperature) : 0;
-    if (w == 0) break;   // rounding of the sum led past the end: the last one it is
+    if (w == 0) break;  // rounding of the sum led past the end: the last one it is
     chosen = c->id;
     passed += w;
     if (passed > target) break;

@@ -27,16 +27,16 @@ class Sampler {
     int32_t id;
   };
   int32_t draw(const float* row, const SamplingParams& params, uint64_t seed, int64_t position);
-  void scan(const float* row);                       // max_, block_max_
+  void scan(const float* row);  // max_, block_max_
   int32_t first_of(const float* row, float x) const;
-  double total(const float* row, double inverse_temperature) const;   // sum of exp((x - max_) / temperature), in a fixed order
-  void best(const float* row, int32_t count);        // candidates_: the `count` best, in order
+  double total(const float* row, double inverse_temperature) const;  // sum of exp((x - max_) / temperature), in a fixed order
+  void best(const float* row, int32_t count);                        // candidates_: the `count` best, in order
   double weight(float x, double inverse_temperature) const;
 
   static constexpr int32_t kBlock = 64;
   int32_t vocab_size_;
   float max_ = 0;
-  std::vector<float> block_max_;   // of kBlock logits each
+  std::vector<float> block_max_;  // of kBlock logits each
   std::vector<float> order_;
   std::vector<Candidate> candidates_;
   LogitRules rules_;

@@ -27,7 +27,7 @@ void Scheduler::preempt_youngest() {
   pool_.release(victim->blocks);
   victim->num_computed = 0;
   victim->state = SequenceState::waiting;
-  waiting_.push_front(victim);   // it came before all that wait
+  waiting_.push_front(victim);  // it came before all that wait
   ++preemptions_;
 }
 
@@ -35,7 +35,7 @@ bool Scheduler::take(Sequence& s, int32_t row_budget, int32_t& rows) {
   rows = std::min({s.length() - s.num_computed, row_budget, limits_.chunk()});
   int32_t logit_rows = 0;
   if (s.wants_prompt_logprobs()) {
-    const int32_t first = std::max(s.num_computed, s.prompt_rows_done);   // rows before were scored before a preemption
+    const int32_t first = std::max(s.num_computed, s.prompt_rows_done);  // rows before were scored before a preemption
     rows = std::min(rows, first - s.num_computed + scored_left_);
     logit_rows = std::max(0, s.num_computed + rows - first);
   }
@@ -99,7 +99,7 @@ const std::vector<ScheduledRows>& Scheduler::schedule() {
   scored_left_ = limits_.max_scored_rows;
   const int64_t before = preemptions_;
   schedule_running();
-  if (preemptions_ == before) schedule_waiting();   // who was just thrown out must not come back at once
+  if (preemptions_ == before) schedule_waiting();  // who was just thrown out must not come back at once
   check(!plan_.empty() || (running_.empty() && waiting_.empty()), "a step runs something while there is something to run");
   return plan_;
 }

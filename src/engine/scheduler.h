@@ -33,8 +33,8 @@ class Scheduler {
   // Slots a sequence of this length can come to hold; a pool with fewer can never run it.
   int32_t slots_at_most(int32_t length) const { return slots_of_sequence(pool_.layout(), length, limits_.chunk()); }
 
-  void add(Sequence* sequence);             // to the end of the waiting line
-  void remove(Sequence* sequence);          // finished or cancelled: gives back its blocks
+  void add(Sequence* sequence);     // to the end of the waiting line
+  void remove(Sequence* sequence);  // finished or cancelled: gives back its blocks
   // The next step's rows, with blocks for them. Empty only when there is nothing to run.
   const std::vector<ScheduledRows>& schedule();
 
@@ -46,13 +46,13 @@ class Scheduler {
  private:
   void schedule_running();
   void schedule_waiting();
-  bool take(Sequence& sequence, int32_t row_budget, int32_t& rows);   // adds to the plan if blocks can be had
+  bool take(Sequence& sequence, int32_t row_budget, int32_t& rows);  // adds to the plan if blocks can be had
   void preempt_youngest();
 
   SchedulerLimits limits_;
   KvPool& pool_;
   std::deque<Sequence*> waiting_;
-  std::vector<Sequence*> running_;        // in order of arrival
+  std::vector<Sequence*> running_;  // in order of arrival
   std::vector<ScheduledRows> plan_;
   int32_t rows_left_ = 0;
   int32_t scored_left_ = 0;

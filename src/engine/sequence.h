@@ -16,11 +16,11 @@ enum class SequenceState { waiting, running, finished };
 
 struct Sequence {
   RequestId id = 0;
-  Request request;                      // token_ids moved into `tokens`
-  std::vector<int32_t> tokens;          // prompt, then output
+  Request request;              // token_ids moved into `tokens`
+  std::vector<int32_t> tokens;  // prompt, then output
   int32_t num_prompt = 0;
-  int32_t num_computed = 0;             // tokens whose K/V are in the cache
-  int32_t max_length = 0;               // tokens.size() never passes this
+  int32_t num_computed = 0;  // tokens whose K/V are in the cache
+  int32_t max_length = 0;    // tokens.size() never passes this
   SequenceState state = SequenceState::waiting;
   SequenceBlocks blocks;
 
@@ -35,7 +35,7 @@ struct Sequence {
   int32_t cached_tokens = 0;
   bool admitted = false;
   std::chrono::steady_clock::time_point submitted;
-  RequestOutput output;                 // reused from event to event
+  RequestOutput output;  // reused from event to event
 
   int32_t length() const { return static_cast<int32_t>(tokens.size()); }
   int32_t num_output() const { return length() - num_prompt; }

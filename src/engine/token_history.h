@@ -15,7 +15,7 @@ class TokenHistory {
   }
   void add_output(int32_t id) { see(id), counts_[static_cast<size_t>(id)] += 2; }
 
-  const std::vector<int32_t>& seen() const { return seen_; }                                    // each id once, in order of appearance
+  const std::vector<int32_t>& seen() const { return seen_; }  // each id once, in order of appearance
   int32_t output_count(int32_t id) const { return static_cast<int32_t>(counts_[static_cast<size_t>(id)] >> 1); }
 
  private:
@@ -23,7 +23,7 @@ class TokenHistory {
     uint32_t& c = counts_[static_cast<size_t>(id)];
     if ((c & 1) == 0) c |= 1, seen_.push_back(id);
   }
-  std::vector<uint32_t> counts_;   // bit 0: seen; the rest: how often in the output
+  std::vector<uint32_t> counts_;  // bit 0: seen; the rest: how often in the output
   std::vector<int32_t> seen_;
 };
 

@@ -36,14 +36,11 @@ bool has_dotprod() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 && (getau
 constexpr Target kTargets[] = {
     {"scalar", scalar_table, always},
 #if defined(__x86_64__)
-    {"avx2", avx2_table, has_avx2},
-    {"avx2_vnni", avx2_vnni_table, has_avx2_vnni},
-    {"avx512", avx512_table, has_avx512},
-    {"avx512_vnni", avx512_vnni_table, has_avx512_vnni},
+    {"avx2", avx2_table, has_avx2},       {"avx2_vnni", avx2_vnni_table, has_avx2_vnni},
+    {"avx512", avx512_table, has_avx512}, {"avx512_vnni", avx512_vnni_table, has_avx512_vnni},
 #endif
 #if defined(__aarch64__)
-    {"neon", neon_table, always},
-    {"neon_dotprod", neon_dotprod_table, has_dotprod},
+    {"neon", neon_table, always},         {"neon_dotprod", neon_dotprod_table, has_dotprod},
 #endif
 };
 

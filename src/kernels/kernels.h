@@ -12,20 +12,20 @@
 
 namespace carat::kernels {
 
-inline constexpr int kLanes = 16;        // outputs a panel
-inline constexpr int kGroup = 32;        // elements that share a scale in quantised rows
-inline constexpr int kTileK = 256;       // k of one unpacked tile of a panel
-inline constexpr int kTilePositions = 32;   // positions a K/V tile
-inline constexpr int kSplit = 256;       // positions a split of attention; splits count from position 0
+inline constexpr int kLanes = 16;          // outputs a panel
+inline constexpr int kGroup = 32;          // elements that share a scale in quantised rows
+inline constexpr int kTileK = 256;         // k of one unpacked tile of a panel
+inline constexpr int kTilePositions = 32;  // positions a K/V tile
+inline constexpr int kSplit = 256;         // positions a split of attention; splits count from position 0
 inline constexpr int kMaxHeadDim = 1024;
 
 // Rows of activations as int8. k is a multiple of 32. value = scale * q.
 //   scale[r][g] = amax / 127 over the 32 elements, q = round to nearest even (x * (127 / amax)); amax 0 (or not finite in f32 reciprocal) -> scale 0, q 0.
 //   sum16[r][h] = sum of 16 consecutive q.
 struct QuantRows {
-  const int8_t* q = nullptr;         // [rows][k]
-  const float* scale = nullptr;      // [rows][k / 32]
-  const int32_t* sum16 = nullptr;    // [rows][k / 16]
+  const int8_t* q = nullptr;       // [rows][k]
+  const float* scale = nullptr;    // [rows][k / 32]
+  const int32_t* sum16 = nullptr;  // [rows][k / 16]
   int64_t rows = 0;
   int64_t k = 0;
 };
@@ -40,36 +40,36 @@ struct QuantRows {
 // Finally out = acc * w_scale when w_scale != 1 (NVFP4's separate factor).
 struct QuantMatmul {
   DType dtype = DType::q8_0;
-  const std::byte* panels = nullptr;   // panel p at panels + p * panel_bytes(dtype, k)
-  int64_t n = 0;                       // outputs of the matrix
+  const std::byte* panels = nullptr;  // panel p at panels + p * panel_bytes(dtype, k)
+  int64_t n = 0;                      // outputs of the matrix
   int64_t panel_begin = 0, panel_end = 0;
   QuantRows x;
   float w_scale = 1.0f;
-  float* out = nullptr;                // [x.rows][ldo]
+  float* out = nullptr;  // [x.rows][ldo]
   int64_t ldo = 0;
 };
 
 // Dense panels (f32, f16, bf16): acc = fma(w[k][lane], x[r][k], acc), k ascending from acc = 0; weights widened exactly.
 struct DenseMatmul {
   DType dtype = DType::f32;
-  const std::byte* panels = nullptr;   // [panel][k][16]
+  const std::byte* panels = nullptr;  // [panel][k][16]
   int64_t n = 0;
   int64_t panel_begin = 0, panel_end = 0;
-  const float* x = nullptr;            // [rows][ldx]
+  const float* x = nullptr;  // [rows][ldx]
   int64_t ldx = 0;
   int64_t rows = 0, k = 0;
-  float* out = nullptr;                // [rows][ldo]
+  float* out = nullptr;  // [rows][ldo]
   int64_t ldo = 0;
 };
 
 // For layers whose K equals V before norm and rope: the cache keeps n = RMSNorm(k_proj h) only (V = n), K = rope(w * n) is rebuilt when read.
 // Rotated pairs are (i, i + head_dim / 2) for i < rotary_pairs. cos/sin of position 32 t + j: c = cb*co - sb*so, s = sb*co + cb*so (products rounded, no fma).
 struct OneTensor {
-  const float* w = nullptr;              // [head_dim] k_norm
+  const float* w = nullptr;  // [head_dim] k_norm
   int32_t rotary_pairs = 0;
-  const float* cos_base = nullptr;       // [tile][rotary_pairs], tile counted from position 0
+  const float* cos_base = nullptr;  // [tile][rotary_pairs], tile counted from position 0
   const float* sin_base = nullptr;
-  const float* cos_offset = nullptr;     // [rotary_pairs][32]
+  const float* cos_offset = nullptr;  // [rotary_pairs][32]
   const float* sin_offset = nullptr;
 };
 
@@ -81,27 +81,27 @@ struct OneTensor {
 // the positions of the split, then the tree).
 // A row with nothing visible gets m = -inf, l = 0, o untouched.
 struct AttendSplit {
-  DType kv_dtype = DType::f16;           // f16 or f32
-  int32_t head_dim = 0;                  // multiple of 2, at most kMaxHeadDim
+  DType kv_dtype = DType::f16;  // f16 or f32
+  int32_t head_dim = 0;         // multiple of 2, at most kMaxHeadDim
   int32_t rows = 0;
-  const float* const* q = nullptr;       // [rows] -> [head_dim], already multiplied by the attention scale
-  const int32_t* lo = nullptr;           // [rows]
-  const int32_t* hi = nullptr;           // [rows]
-  int32_t split = 0;                     // positions [256 split, 256 split + 256)
+  const float* const* q = nullptr;  // [rows] -> [head_dim], already multiplied by the attention scale
+  const int32_t* lo = nullptr;      // [rows]
+  const int32_t* hi = nullptr;      // [rows]
+  int32_t split = 0;                // positions [256 split, 256 split + 256)
   // Tile t of the split (t in 0..7) covers positions 256 split + 32 t ... + 31. Null where no row sees anything.
-  const std::byte* const* k_tiles = nullptr;   // [8] -> K [head_dim][32] (one tensor: n)
-  const std::byte* const* v_tiles = nullptr;   // [8] -> V [32][head_dim] (one tensor: unused)
-  const OneTensor* one = nullptr;        // null for ordinary layers
-  float* m = nullptr;                    // [rows]
-  float* l = nullptr;                    // [rows]
-  float* const* o = nullptr;             // [rows] -> [head_dim]
-  float* scratch = nullptr;              // attend_scratch_floats(rows, head_dim)
+  const std::byte* const* k_tiles = nullptr;  // [8] -> K [head_dim][32] (one tensor: n)
+  const std::byte* const* v_tiles = nullptr;  // [8] -> V [32][head_dim] (one tensor: unused)
+  const OneTensor* one = nullptr;             // null for ordinary layers
+  float* m = nullptr;                         // [rows]
+  float* l = nullptr;                         // [rows]
+  float* const* o = nullptr;                  // [rows] -> [head_dim]
+  float* scratch = nullptr;                   // attend_scratch_floats(rows, head_dim)
 };
 // Scratch of one attend_split call, in floats.
 int64_t attend_scratch_floats(int64_t rows, int64_t head_dim);
 
 struct KernelTable {
-  const char* name;                      // "scalar", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "neon", "neon_dotprod"
+  const char* name;  // "scalar", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "neon", "neon_dotprod"
 
   void (*quantise_rows)(const float* x, int64_t ldx, int64_t rows, int64_t k, int8_t* q, float* scale, int32_t* sum16);
   void (*matmul_quant)(const QuantMatmul& a);
@@ -113,7 +113,7 @@ struct KernelTable {
   void (*add_rms_norm)(const float* x, const float* h, const float* w, float eps, int64_t n, float* out);
   // One head in place: pairs (i, i + half), i < rotary_pairs: (a, b) -> (a c - b s, b c + a s), products rounded, no fma.
   void (*rope)(float* head, int64_t half, int64_t rotary_pairs, const float* cos, const float* sin);
-  void (*add)(const float* a, const float* b, int64_t n, float* out);           // out may be a or b
+  void (*add)(const float* a, const float* b, int64_t n, float* out);  // out may be a or b
   void (*mul)(const float* a, const float* b, int64_t n, float* out);
   void (*scale)(const float* a, float s, int64_t n, float* out);
   void (*axpy)(const float* x, float s, int64_t n, float* y);                   // y = fma(s, x, y)
@@ -129,8 +129,8 @@ struct KernelTable {
   void (*attend_finish)(float l, int64_t head_dim, float* o);
 
   // One position of one kv head into its tiles, f16 (round to nearest even) or f32. slot = position % 32.
-  void (*store_k)(const float* k, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile);   // K or n: [head_dim][32]
-  void (*store_v)(const float* v, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile);   // [32][head_dim]
+  void (*store_k)(const float* k, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile);  // K or n: [head_dim][32]
+  void (*store_v)(const float* v, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile);  // [32][head_dim]
 };
 
 // The tables built into this program that this CPU can run, best last; `scalar` is always first.

@@ -13,8 +13,8 @@ namespace {
 // One output's part of one tile, between file order and panel order. Codes are raw: no offset taken off, table indices not looked up.
 struct LaneTile {
   uint8_t codes[kTileK];
-  uint8_t scales[kGroupsPerTile * 4];   // scale_bytes / 16 bytes a group
-  uint8_t head[4];                      // head_bytes / 16 bytes
+  uint8_t scales[kGroupsPerTile * 4];  // scale_bytes / 16 bytes a group
+  uint8_t head[4];                     // head_bytes / 16 bytes
 };
 
 void put16(uint8_t* to, uint16_t v) { std::memcpy(to, &v, 2); }
@@ -177,7 +177,14 @@ void read_tile(DType t, const std::byte* row, int64_t k0, int64_t k, LaneTile& l
     case DType::q5_k: return read_tile<BlockQ5_K>(row, k0, k, 256, lane);
     case DType::q6_k: return read_tile<BlockQ6_K>(row, k0, k, 256, lane);
     case DType::iq4_xs: return read_tile<BlockIQ4_XS>(row, k0, k, 256, lane);
-    case DType::f32: case DType::f16: case DType::bf16: case DType::i8: case DType::i32: case DType::i64: case DType::u8: case DType::boolean:
+    case DType::f32:
+    case DType::f16:
+    case DType::bf16:
+    case DType::i8:
+    case DType::i32:
+    case DType::i64:
+    case DType::u8:
+    case DType::boolean:
     case DType::f8_e4m3: break;
   }
   fail(ErrorCode::internal, "internal: {} has no panels", info(t).name);
@@ -207,7 +214,7 @@ void write_lane(const TileShape& shape, const LaneTile& lane, int64_t groups, in
     std::byte* at = tile + g * (shape.plane8 + shape.plane4) + 4 * i;
     if (shape.plane8 != 0)
       for (int kq = 0; kq < 8; ++kq) set_word(at + 64 * kq, w[kq]);
-    int low_bits = 0;   // bits already stored in lower planes
+    int low_bits = 0;  // bits already stored in lower planes
     if (shape.plane4 != 0) {
       for (int v = 0; v < 4; ++v) set_word(at + 64 * v, (w[v] & kNibbles) | ((w[v + 4] & kNibbles) << 4));
       low_bits = 4;
@@ -260,7 +267,12 @@ void read_lane(const TileShape& shape, const std::byte* tile, int64_t groups, in
 // Scales of a group: units of 16 lanes, one or two bytes wide.
 int scale_width(DType t) {
   switch (t) {
-    case DType::q4_0: case DType::q4_1: case DType::q5_0: case DType::q5_1: case DType::q8_0: case DType::iq4_nl: return 2;
+    case DType::q4_0:
+    case DType::q4_1:
+    case DType::q5_0:
+    case DType::q5_1:
+    case DType::q8_0:
+    case DType::iq4_nl: return 2;
     default: return 1;
   }
 }
@@ -317,7 +329,8 @@ void values(DType t, const LaneTile& lane, int64_t k, float* out) {
       case DType::q5_0: each(half(2 * g), offset(16)); break;
       case DType::q8_0: each(half(2 * g), [](uint8_t q) { return static_cast<int8_t>(q); }); break;
       case DType::iq4_nl: each(half(2 * g), iq4); break;
-      case DType::q4_1: case DType::q5_1:
+      case DType::q4_1:
+      case DType::q5_1:
         each(half(4 * g), offset(0));
         for (int j = 0; j < 16; ++j) y[j] = y[j] + half(4 * g + 2);
         break;
@@ -328,7 +341,8 @@ void values(DType t, const LaneTile& lane, int64_t k, float* out) {
         lower(dmin * static_cast<float>(lane.scales[h] >> 4));
         break;
       case DType::q3_k: each(d * signed8(lane.scales[h]), offset(4)); break;
-      case DType::q4_k: case DType::q5_k:
+      case DType::q4_k:
+      case DType::q5_k:
         each(d * static_cast<float>(lane.scales[2 * g]), offset(0));
         lower(dmin * static_cast<float>(lane.scales[2 * g + 1]));
         break;
@@ -358,9 +372,12 @@ void pack_panel(DType t, const std::byte* const rows[16], int64_t k, std::byte* 
     for (int i = 0; i < kLanes; ++i)
       for (int64_t j = 0; j < k; ++j) {
         std::byte* to = panel + (j * kLanes + i) * info(t).block_bytes;
-        if (rows[i] == nullptr) std::memset(to, 0, size);
-        else if (size == 4) std::memcpy(to, rows[i] + j * 4, 4);
-        else std::memcpy(to, rows[i] + j * 2, 2);
+        if (rows[i] == nullptr)
+          std::memset(to, 0, size);
+        else if (size == 4)
+          std::memcpy(to, rows[i] + j * 4, 4);
+        else
+          std::memcpy(to, rows[i] + j * 2, 2);
       }
     return;
   }
@@ -370,8 +387,10 @@ void pack_panel(DType t, const std::byte* const rows[16], int64_t k, std::byte* 
     const int64_t groups = width / kGroup;
     for (int i = 0; i < kLanes; ++i) {
       LaneTile lane;
-      if (rows[i] == nullptr) std::memset(&lane, 0, sizeof lane);
-      else read_tile(t, rows[i], k0, width, lane);
+      if (rows[i] == nullptr)
+        std::memset(&lane, 0, sizeof lane);
+      else
+        read_tile(t, rows[i], k0, width, lane);
       write_lane(shape, lane, groups, i, panel);
       write_scales(t, shape, lane, groups, i, panel);
     }

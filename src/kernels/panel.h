@@ -21,9 +21,9 @@ namespace carat::kernels {
 inline constexpr int kGroupsPerTile = kTileK / kGroup;
 
 struct TileShape {
-  int plane8 = 0, plane4 = 0, plane2 = 0, plane1 = 0;   // bytes a group: 512, 256, 128, 64 or 0
-  int scale_bytes = 0;                                  // bytes a group, all lanes
-  int head_bytes = 0;                                   // bytes a tile
+  int plane8 = 0, plane4 = 0, plane2 = 0, plane1 = 0;  // bytes a group: 512, 256, 128, 64 or 0
+  int scale_bytes = 0;                                 // bytes a group, all lanes
+  int head_bytes = 0;                                  // bytes a tile
 
   constexpr int64_t group_bytes() const { return plane8 + plane4 + plane2 + plane1 + scale_bytes; }
   constexpr int64_t bytes(int64_t groups) const { return groups * group_bytes() + head_bytes; }
@@ -35,20 +35,28 @@ struct TileShape {
 
 constexpr TileShape tile_shape(DType t) {
   switch (t) {
-    case DType::q8_0: return {512, 0, 0, 0, 32, 0};              // scales: f16 d[16]
-    case DType::q4_0: case DType::iq4_nl: return {0, 256, 0, 0, 32, 0};
-    case DType::q4_1: return {0, 256, 0, 0, 64, 0};              // f16 d[16], f16 m[16]
+    case DType::q8_0: return {512, 0, 0, 0, 32, 0};  // scales: f16 d[16]
+    case DType::q4_0:
+    case DType::iq4_nl: return {0, 256, 0, 0, 32, 0};
+    case DType::q4_1: return {0, 256, 0, 0, 64, 0};  // f16 d[16], f16 m[16]
     case DType::q5_0: return {0, 256, 0, 64, 32, 0};
     case DType::q5_1: return {0, 256, 0, 64, 64, 0};
-    case DType::mxfp4: return {0, 256, 0, 0, 16, 0};             // u8 e[16]
-    case DType::nvfp4: return {0, 256, 0, 0, 32, 0};             // u8 [2 halves][16]
-    case DType::q2_k: return {0, 0, 128, 0, 32, 64};             // u8 [2 halves][16]: scale low nibble, minimum high; head f16 d[16], dmin[16]
-    case DType::q3_k: return {0, 0, 128, 64, 32, 32};            // i8 [2 halves][16], 32 already taken off; head f16 d[16]
-    case DType::q4_k: return {0, 256, 0, 0, 32, 64};             // u8 sc[16], u8 min[16]; head f16 d[16], dmin[16]
+    case DType::mxfp4: return {0, 256, 0, 0, 16, 0};   // u8 e[16]
+    case DType::nvfp4: return {0, 256, 0, 0, 32, 0};   // u8 [2 halves][16]
+    case DType::q2_k: return {0, 0, 128, 0, 32, 64};   // u8 [2 halves][16]: scale low nibble, minimum high; head f16 d[16], dmin[16]
+    case DType::q3_k: return {0, 0, 128, 64, 32, 32};  // i8 [2 halves][16], 32 already taken off; head f16 d[16]
+    case DType::q4_k: return {0, 256, 0, 0, 32, 64};   // u8 sc[16], u8 min[16]; head f16 d[16], dmin[16]
     case DType::q5_k: return {0, 256, 0, 64, 32, 64};
-    case DType::q6_k: return {0, 256, 128, 0, 32, 32};           // i8 [2 halves][16]; head f16 d[16]
-    case DType::iq4_xs: return {0, 256, 0, 0, 16, 32};           // i8 [16], 32 already taken off; head f16 d[16]
-    case DType::f32: case DType::f16: case DType::bf16: case DType::i8: case DType::i32: case DType::i64: case DType::u8: case DType::boolean:
+    case DType::q6_k: return {0, 256, 128, 0, 32, 32};  // i8 [2 halves][16]; head f16 d[16]
+    case DType::iq4_xs: return {0, 256, 0, 0, 16, 32};  // i8 [16], 32 already taken off; head f16 d[16]
+    case DType::f32:
+    case DType::f16:
+    case DType::bf16:
+    case DType::i8:
+    case DType::i32:
+    case DType::i64:
+    case DType::u8:
+    case DType::boolean:
     case DType::f8_e4m3: break;
   }
   return {};

@@ -33,7 +33,7 @@ RopeSpec make_rope(const RawRope& raw, int64_t head_dim, const std::string& sour
     if (!raw.divisors.empty()) {
       const double d = raw.divisors[static_cast<size_t>(i)];
       if (!(d >= 1e-6)) fail(ErrorCode::corrupt, "{}: rope_freqs.weight holds {} at {}, outside 1e-6 and up", source, d, i);
-      if (d > 1e20) {   // "never turns"; only a tail may be so
+      if (d > 1e20) {  // "never turns"; only a tail may be so
         for (size_t j = static_cast<size_t>(i); j < raw.divisors.size(); ++j)
           if (!(raw.divisors[j] > 1e20f)) fail(ErrorCode::unsupported, "{}: rope_freqs.weight turns pairs behind pairs that do not turn", source);
         break;
@@ -85,7 +85,7 @@ std::unique_ptr<ModelConfig> read_config(const Checkpoint& checkpoint) {
 
   int32_t owners[kNumKvGroups] = {0, 0};
   int32_t donor[kNumKvGroups] = {-1, -1};
-  bool one_tensor = true;   // of the full layers that own K/V
+  bool one_tensor = true;  // of the full layers that own K/V
   c.layers.resize(static_cast<size_t>(c.num_hidden_layers));
   for (size_t i = 0; i < c.layers.size(); ++i) {
     LayerConfig& l = c.layers[i];
@@ -110,7 +110,7 @@ std::unique_ptr<ModelConfig> read_config(const Checkpoint& checkpoint) {
     if (l.owns_kv) {
       l.attn.kv.layer = owners[group]++;
       if (group == kFullGroup && !(l.k_eq_v && l.has_v_norm)) one_tensor = false;
-      if (donor[group] >= 0) {   // one group, one shape: the cache is cut into equal pages
+      if (donor[group] >= 0) {  // one group, one shape: the cache is cut into equal pages
         const AttentionSpec& d = c.layers[static_cast<size_t>(donor[group])].attn;
         if (d.num_key_value_heads != l.attn.num_key_value_heads || d.head_dim != l.attn.head_dim)
           fail(ErrorCode::unsupported, "{}: layers {} and {} are of one kind but have K/V of different shapes", s, donor[group], i);

@@ -56,7 +56,7 @@ void add_turn_ends(const Checkpoint& c, std::vector<int64_t>& ids) {
   const auto kinds = c.meta_ints("tokenizer.ggml.token_type");
   if (!tokens || !kinds || kinds->size() != tokens->size()) return;
   for (size_t i = 0; i < tokens->size(); ++i) {
-    if ((*kinds)[i] != 3 && (*kinds)[i] != 4) continue;   // control, user-defined
+    if ((*kinds)[i] != 3 && (*kinds)[i] != 4) continue;  // control, user-defined
     const std::string_view t = (*tokens)[i];
     if (t != "<eos>" && t != "<turn|>" && t != "<end_of_turn>" && t != "<|tool_response>") continue;
     if (std::find(ids.begin(), ids.end(), static_cast<int64_t>(i)) == ids.end()) ids.push_back(static_cast<int64_t>(i));
@@ -70,9 +70,9 @@ RawConfig read_gguf_config(const Checkpoint& c) {
   r.source = c.path().string();
   const auto arch = c.meta_string("general.architecture");
   if (!arch) fail(ErrorCode::corrupt, "{}: metadata key general.architecture is missing; the file is not a complete model", r.source);
-  if (*arch == "gemma4-assistant") fail(ErrorCode::unsupported, "{}: a drafter (gemma4-assistant) cannot run by itself; give the model it drafts for", r.source);
-  if (*arch != "gemma3" && *arch != "gemma4")
-    fail(ErrorCode::unsupported, "{}: architecture '{}' is not one Carat runs (gemma3, gemma4)", r.source, *arch);
+  if (*arch == "gemma4-assistant")
+    fail(ErrorCode::unsupported, "{}: a drafter (gemma4-assistant) cannot run by itself; give the model it drafts for", r.source);
+  if (*arch != "gemma3" && *arch != "gemma4") fail(ErrorCode::unsupported, "{}: architecture '{}' is not one Carat runs (gemma3, gemma4)", r.source, *arch);
   const bool gemma4 = *arch == "gemma4";
   r.architecture = *arch;
   r.name = c.meta_string("general.name").value_or("");
@@ -91,7 +91,8 @@ RawConfig read_gguf_config(const Checkpoint& c) {
   r.rope_full.theta = k.real("rope.freq_base", 1e6);
   r.rope_sliding.theta = k.real("rope.freq_base_swa", 1e4);
   const TensorInfo* embedding = c.find("token_embd.weight");
-  if (!embedding || embedding->shape.size() != 2) fail(ErrorCode::corrupt, "{}: tensor token_embd.weight is missing or not a matrix; a file with a vocabulary only cannot be run", r.source);
+  if (!embedding || embedding->shape.size() != 2)
+    fail(ErrorCode::corrupt, "{}: tensor token_embd.weight is missing or not a matrix; a file with a vocabulary only cannot be run", r.source);
   r.vocab_size = embedding->shape[0];
   r.has_v_norm = gemma4;
   r.k_eq_v.assign(layers, false);
@@ -118,7 +119,7 @@ RawConfig read_gguf_config(const Checkpoint& c) {
     if (!freqs) fail(ErrorCode::corrupt, "{}: tensor rope_freqs.weight is missing; convert the model again", r.source);
     if (freqs->elements() > 4096) fail(ErrorCode::corrupt, "{}: tensor rope_freqs.weight has {} entries", r.source, freqs->elements());
     r.rope_full.divisors = freqs->to_f32();
-    for (size_t i = 0; i < layers; ++i) {   // full layers without a v_proj take V from k_proj
+    for (size_t i = 0; i < layers; ++i) {  // full layers without a v_proj take V from k_proj
       const std::string block = "blk." + std::to_string(i) + ".";
       r.k_eq_v[i] = !r.is_sliding[i] && !c.find(block + "attn_v.weight") && !c.find(block + "attn_qkv.weight");
     }

@@ -15,7 +15,7 @@ class Object {
   Object(const Json& j, std::string where) : j_(j), where_(std::move(where)) {
     if (!j_.is_object()) fail(ErrorCode::corrupt, "{}: not a JSON object", where_);
   }
-  const Json* get(const char* key) const {   // null counts as absent
+  const Json* get(const char* key) const {  // null counts as absent
     const auto it = j_.find(key);
     return it == j_.end() || it->is_null() ? nullptr : &*it;
   }
@@ -59,7 +59,8 @@ class Object {
 
  private:
   int64_t as_integer(const Json& v, const char* key) const {
-    if (!v.is_number_integer() || (v.is_number_unsigned() && v.get<uint64_t>() > uint64_t{1} << 62)) fail(ErrorCode::corrupt, "{}: key {} is not a whole number", where_, key);
+    if (!v.is_number_integer() || (v.is_number_unsigned() && v.get<uint64_t>() > uint64_t{1} << 62))
+      fail(ErrorCode::corrupt, "{}: key {} is not a whole number", where_, key);
     return v.get<int64_t>();
   }
   const Json& j_;
@@ -89,7 +90,7 @@ void read_ropes(const Object& text, RawConfig& r, bool gemma4) {
     if (const Json* sliding = o.get("sliding_attention")) r.rope_sliding = read_rope(Object(*sliding, o.where() + ".sliding_attention"), 1e4);
     return;
   }
-  r.rope_full.theta = text.real("rope_theta", 1e6);   // the form of older files
+  r.rope_full.theta = text.real("rope_theta", 1e6);  // the form of older files
   r.rope_sliding.theta = text.real("rope_local_base_freq", 1e4);
   if (gemma4) r.rope_full.partial = 0.25;
   if (const Json* scaling = text.get("rope_scaling")) {
@@ -171,7 +172,7 @@ RawConfig read_hf_config(const Checkpoint& c) {
       if (r.is_sliding[i]) continue;
       r.head_dim[i] = full_dim;
       r.k_eq_v[i] = k_eq_v;
-      if (k_eq_v) r.num_key_value_heads[i] = full_kv;   // ignored otherwise, as transformers does
+      if (k_eq_v) r.num_key_value_heads[i] = full_kv;  // ignored otherwise, as transformers does
     }
     if (const Json* per_layer = text.get("per_layer_config")) {
       const Object o(*per_layer, text.where() + ": per_layer_config");
@@ -184,7 +185,8 @@ RawConfig read_hf_config(const Checkpoint& c) {
     }
     if (text.boolean("use_double_wide_mlp", false))
       for (size_t i = 0; i < layers; ++i)
-        if (static_cast<int64_t>(i) >= r.num_hidden_layers - r.num_kv_shared_layers) r.intermediate_size[i] = width > 0 && width < (int64_t{1} << 30) ? 2 * width : -1;
+        if (static_cast<int64_t>(i) >= r.num_hidden_layers - r.num_kv_shared_layers)
+          r.intermediate_size[i] = width > 0 && width < (int64_t{1} << 30) ? 2 * width : -1;
     if (text.boolean("enable_moe_block", false)) {
       r.num_experts = text.integer("num_experts");
       r.top_k_experts = text.integer("top_k_experts");
@@ -199,7 +201,8 @@ RawConfig read_hf_config(const Checkpoint& c) {
   // The tokenizer's size is what counts; the table may be padded beyond it.
   const int64_t stated = text.integer("vocab_size", gemma4 ? 262144 : 262208);
   const TensorInfo& embedding = c.at(TensorNames(c).in_file("token_embd.weight"));
-  if (embedding.shape.size() != 2 || embedding.shape[0] < stated) fail(ErrorCode::corrupt, "{}: tensor {} has fewer rows than vocab_size {}", r.source, embedding.name, stated);
+  if (embedding.shape.size() != 2 || embedding.shape[0] < stated)
+    fail(ErrorCode::corrupt, "{}: tensor {} has fewer rows than vocab_size {}", r.source, embedding.name, stated);
   r.vocab_size = stated;
 
   r.eos_token_ids = text.integers("eos_token_id");

@@ -22,7 +22,7 @@ Tensor per_layer_inputs(Ops& ops, const ModelConfig& c, const Weights& w, std::s
   thread_local std::vector<float> row;
   bytes.resize(static_cast<size_t>(table.bytes_per_row()));
   row.resize(static_cast<size_t>(table.cols()));
-  for (int64_t t = 0; t < x.rows; ++t) {   // by position in the file: through the map every row would make 64 KiB resident
+  for (int64_t t = 0; t < x.rows; ++t) {  // by position in the file: through the map every row would make 64 KiB resident
     table.read_rows(ids[static_cast<size_t>(t)], 1, bytes.data());
     dequantise(table.dtype, bytes.data(), row.data(), table.cols());
     for (int64_t i = 0; i < n * p; ++i) tokens.row(t)[i] = row[static_cast<size_t>(first * p + i)] * scale;

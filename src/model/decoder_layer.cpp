@@ -11,7 +11,7 @@ Tensor attention(Ops& ops, const LayerConfig& c, const LayerWeights& w, const Ba
     Tensor v = c.k_eq_v ? k : ops.linear(h, w.v_proj);
     if (c.has_v_norm) v = ops.rms_norm(v, nullptr, eps, head_dim);
     if (c.attn.one_tensor) {
-      ops.kv_write_one(c.attn, v, b);   // K is rebuilt from V when it is read
+      ops.kv_write_one(c.attn, v, b);  // K is rebuilt from V when it is read
     } else {
       ops.kv_write(c.attn, ops.head_norm_rope(k, w.k_norm.data(), eps, c.rope, head_dim, b.positions), v, b);
     }
@@ -37,10 +37,10 @@ Tensor per_layer_input(Ops& ops, const LayerWeights& w, Tensor x, Tensor ple) {
 
 Tensor decoder_layer(Ops& ops, const LayerConfig& c, const LayerWeights& w, const Batch& b, float eps, Tensor x, Tensor ple) {
   Tensor h = attention(ops, c, w, b, eps, ops.rms_norm(x, w.input_norm.data(), eps, x.cols));
-  x = ops.add_norm(x, h, w.post_attention_norm.data(), eps);                          // x + RMSNorm(h) * w
+  x = ops.add_norm(x, h, w.post_attention_norm.data(), eps);  // x + RMSNorm(h) * w
   x = ops.add_norm(x, feed_forward(ops, c, w, eps, x), w.post_feedforward_norm.data(), eps);
   if (c.has_ple) x = ops.add_norm(x, per_layer_input(ops, w, x, ple), w.post_per_layer_input_norm.data(), eps);
-  return w.layer_scalar != 1.0f ? ops.scale(x, w.layer_scalar) : x;                   // of the whole residual stream
+  return w.layer_scalar != 1.0f ? ops.scale(x, w.layer_scalar) : x;  // of the whole residual stream
 }
 
 }  // namespace carat

@@ -21,8 +21,8 @@ class Model {
 
   const ModelConfig& config() const { return *config_; }
   KvLayout kv_layout(DType dtype) const;
-  uint64_t weight_bytes() const;                     // resident
-  uint64_t per_layer_embedding_bytes() const;        // in the file, never resident
+  uint64_t weight_bytes() const;               // resident
+  uint64_t per_layer_embedding_bytes() const;  // in the file, never resident
 
   // Runs the rows of a batch (written to the cache) and gives logits [logit_rows, vocab] in that order, valid until the next forward().
   // suppress_tokens are not applied here. logit_rows may be empty: then a Tensor without rows.

@@ -11,13 +11,13 @@ namespace carat {
 
 struct RawRope {
   double theta = 10000;
-  double factor = 1;                  // frequencies are divided by it
-  double partial = 1;                 // share of the head's pairs that turn (proportional)
-  std::vector<float> divisors;        // GGUF's rope_freqs; empty: none
+  double factor = 1;            // frequencies are divided by it
+  double partial = 1;           // share of the head's pairs that turn (proportional)
+  std::vector<float> divisors;  // GGUF's rope_freqs; empty: none
 };
 
 struct RawConfig {
-  std::string source;                 // file or folder, for messages
+  std::string source;  // file or folder, for messages
   std::string architecture, name;
   int64_t hidden_size = 0, num_hidden_layers = 0, vocab_size = 0, max_position_embeddings = 0, sliding_window = 0;
   int64_t hidden_size_per_layer_input = 0, num_experts = 0, top_k_experts = 0, moe_intermediate_size = 0, num_kv_shared_layers = 0;

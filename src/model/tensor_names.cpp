@@ -61,7 +61,7 @@ std::string TensorNames::in_file(std::string_view canonical) const {
     for (const auto& [ours, theirs] : kLayer)
       if (rest == ours) return prefix_ + "layers." + std::string(layer) + "." + std::string(theirs);
   }
-  return std::string(canonical);   // a tensor only GGUF files have
+  return std::string(canonical);  // a tensor only GGUF files have
 }
 
 }  // namespace carat

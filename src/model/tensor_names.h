@@ -16,7 +16,7 @@ class TensorNames {
 
  private:
   bool hf_ = false;
-  std::string prefix_;   // "model.language_model.", "language_model.model." or "model."
+  std::string prefix_;  // "model.language_model.", "language_model.model." or "model."
 };
 
 }  // namespace carat

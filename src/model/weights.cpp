@@ -27,7 +27,8 @@ class Loader {
     if (const TensorInfo* t = c_.find(theirs)) return *t;
     const std::string stem = theirs.substr(0, theirs.rfind(".weight"));
     if (c_.find(stem + ".weight_packed") || c_.find(stem + ".weight_scale"))
-      fail(ErrorCode::unsupported, "{}: tensor {} is stored in a 4-bit safetensors form that Carat does not read yet; use a GGUF or the unquantised folder", c_.path().string(), theirs);
+      fail(ErrorCode::unsupported, "{}: tensor {} is stored in a 4-bit safetensors form that Carat does not read yet; use a GGUF or the unquantised folder",
+           c_.path().string(), theirs);
     return c_.at(theirs);
   }
 
@@ -35,12 +36,14 @@ class Loader {
     std::vector<int64_t> have = t.shape;
     while (have.size() > shape.size() && have.front() == 1) have.erase(have.begin());
     if (have != shape)
-      fail(ErrorCode::corrupt, "{}: tensor {} has shape {} where the configuration needs {}", c.path().string(), t.name, shape_text(t.shape), shape_text(shape));
+      fail(ErrorCode::corrupt, "{}: tensor {} has shape {} where the configuration needs {}", c.path().string(), t.name, shape_text(t.shape),
+           shape_text(shape));
   }
 
   static void expect_rows(const Checkpoint& c, const TensorInfo& t, int64_t rows, int64_t cols) {
     if (t.shape.size() != 2 || t.shape[0] < rows || t.shape[1] != cols)
-      fail(ErrorCode::corrupt, "{}: tensor {} has shape {} where the configuration needs at least {} rows of {}", c.path().string(), t.name, shape_text(t.shape), rows, cols);
+      fail(ErrorCode::corrupt, "{}: tensor {} has shape {} where the configuration needs at least {} rows of {}", c.path().string(), t.name,
+           shape_text(t.shape), rows, cols);
   }
 
   Vector vector(const std::string& name, int64_t n, bool is_norm = true) {
@@ -94,7 +97,7 @@ class Loader {
       expect(c_, t, {out, in});
     }
     float scale = 1;
-    const std::string factor = name.substr(0, name.rfind(".weight")) + ".scale";   // NVFP4's separate factor
+    const std::string factor = name.substr(0, name.rfind(".weight")) + ".scale";  // NVFP4's separate factor
     if (t.dtype == DType::nvfp4)
       if (const TensorInfo* s = find(factor)) expect(c_, *s, {1}), scale = s->to_f32()[0];
     return rows({&t}, 0, out, in, scale);
@@ -181,7 +184,8 @@ class Loader {
     const TensorInfo* s = c_.find(t.name.substr(0, t.name.rfind(".weight")) + ".scale");
     if (!s) return;
     for (float v : s->to_f32())
-      if (v != 1.0f) fail(ErrorCode::unsupported, "{}: tensor {} is NVFP4 with a separate factor, which is not applied to tensors of this kind", c_.path().string(), t.name);
+      if (v != 1.0f)
+        fail(ErrorCode::unsupported, "{}: tensor {} is NVFP4 with a separate factor, which is not applied to tensors of this kind", c_.path().string(), t.name);
   }
 
  private:

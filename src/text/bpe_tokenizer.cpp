@@ -16,8 +16,8 @@ namespace {
 constexpr uint32_t kNoMerge = 0xFFFFFFFFu;
 
 struct Merge {
-  uint32_t rank = kNoMerge;   // lower is earlier
-  TokenId id = -1;            // of the joined piece
+  uint32_t rank = kNoMerge;  // lower is earlier
+  TokenId id = -1;           // of the joined piece
 };
 
 // (left, right) -> merge. Open addressing, the pair as key.
@@ -33,7 +33,7 @@ class MergeTable {
     const uint64_t key = key_of(left, right);
     size_t i = index(key), probes = 0;
     for (; slots_[i].merge.rank != kNoMerge && slots_[i].key != key; ++probes) i = (i + 1) & (slots_.size() - 1);
-    if (slots_[i].merge.rank == kNoMerge) slots_[i] = {key, m};   // the first rank of a pair counts
+    if (slots_[i].merge.rank == kNoMerge) slots_[i] = {key, m};  // the first rank of a pair counts
     return probes;
   }
   Merge find(TokenId left, TokenId right) const {
@@ -58,8 +58,8 @@ class MergeTable {
 };
 
 struct Symbol {
-  uint32_t begin, end;   // bytes of the normalised text
-  TokenId id;            // -1: not a piece (yet)
+  uint32_t begin, end;  // bytes of the normalised text
+  TokenId id;           // -1: not a piece (yet)
   int32_t previous, next;
 };
 
@@ -92,7 +92,8 @@ class BpeTokenizer final : public Tokenizer {
     for (TokenId id = 0; id < vocab_.size(); ++id) {
       const TokenKind k = vocab_.kind(id);
       if (k == TokenKind::control || k == TokenKind::unknown || k == TokenKind::user_defined) special_.add(vocab_.text(id), id, d.source);
-      if (d.user_defined_always && d.kinds[static_cast<size_t>(id)] == TokenKind::user_defined) always_.add(vocab_.text(id), id, d.source);   // as the file has it
+      if (d.user_defined_always && d.kinds[static_cast<size_t>(id)] == TokenKind::user_defined)
+        always_.add(vocab_.text(id), id, d.source);  // as the file has it
       if (k != TokenKind::control) note_neighbours(vocab_.text(id));
     }
   }
@@ -124,7 +125,7 @@ class BpeTokenizer final : public Tokenizer {
         continue;
       }
       encode_plain(text.substr(plain, at - plain), work, out);
-      if (!(id == bos_id_ && at == 0 && options.add_bos)) out.push_back(id);   // exactly one <bos> in front
+      if (!(id == bos_id_ && at == 0 && options.add_bos)) out.push_back(id);  // exactly one <bos> in front
       at += length;
       plain = at;
     }
@@ -136,11 +137,11 @@ class BpeTokenizer final : public Tokenizer {
   struct Candidate {
     uint32_t rank;
     int32_t left, right;
-    uint32_t begin, end;    // stale when the symbols have changed since
+    uint32_t begin, end;  // stale when the symbols have changed since
     TokenId id;
     bool operator>(const Candidate& o) const { return rank != o.rank ? rank > o.rank : left > o.left; }
   };
-  struct Work {             // reused between parts
+  struct Work {  // reused between parts
     std::string normal;
     std::vector<Symbol> symbols;
     std::vector<Merge> merges;
@@ -176,7 +177,7 @@ class BpeTokenizer final : public Tokenizer {
     std::stable_sort(order.begin(), order.end(), [&](TokenId a, TokenId b) { return d.scores[static_cast<size_t>(a)] > d.scores[static_cast<size_t>(b)]; });
     rank_of_.resize(order.size());
     uint32_t rank = 0;
-    for (size_t i = 0; i < order.size(); ++i) {   // equal scores, equal rank: the leftmost goes first
+    for (size_t i = 0; i < order.size(); ++i) {  // equal scores, equal rank: the leftmost goes first
       if (i > 0 && d.scores[static_cast<size_t>(order[i])] != d.scores[static_cast<size_t>(order[i - 1])]) rank = static_cast<uint32_t>(i);
       rank_of_[static_cast<size_t>(order[i])] = rank;
     }
@@ -197,12 +198,14 @@ class BpeTokenizer final : public Tokenizer {
       text.remove_prefix(n);
     }
   }
-  bool may_join(uint32_t a, uint32_t b) const {   // false is certain
+  bool may_join(uint32_t a, uint32_t b) const {  // false is certain
     const size_t bit = neighbour_bit(a, b);
     return neighbours_[bit / 64] >> bit % 64 & 1;
   }
 
-  bool is_special(TokenId id) const { return vocab_.kind(id) == TokenKind::control || vocab_.kind(id) == TokenKind::unknown || vocab_.kind(id) == TokenKind::byte; }
+  bool is_special(TokenId id) const {
+    return vocab_.kind(id) == TokenKind::control || vocab_.kind(id) == TokenKind::unknown || vocab_.kind(id) == TokenKind::byte;
+  }
 
   Merge merge_of(const Work& w, const Symbol& l, const Symbol& r) const {
     if (by_merges_) return merges_.find(l.id, r.id);
@@ -228,7 +231,7 @@ class BpeTokenizer final : public Tokenizer {
       const Utf8Char c = utf8_decode(all.substr(at));
       const size_t n = c.length == 0 ? 1 : static_cast<size_t>(c.length);
       TokenId id = c.length == 0 ? -1 : vocab_.character(c.code, all.substr(at, n));
-      if (id >= 0 && is_special(id)) id = -1;   // a special token of one character is no ordinary text
+      if (id >= 0 && is_special(id)) id = -1;  // a special token of one character is no ordinary text
       if (!w.symbols.empty() && (c.length == 0 || !may_join(before, c.code))) flush(w, out);
       w.symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(at + n), id, 0, 0});
       before = c.length == 0 ? 0xFFFFFFFFu : c.code;
@@ -246,7 +249,7 @@ class BpeTokenizer final : public Tokenizer {
       }
     }
     for (const Symbol& s : w.symbols) {
-      if (s.begin == s.end) continue;   // joined into another
+      if (s.begin == s.end) continue;  // joined into another
       if (s.id >= 0) {
         out.push_back(s.id);
         continue;
@@ -256,7 +259,7 @@ class BpeTokenizer final : public Tokenizer {
         if (b >= 0) {
           out.push_back(b);
         } else if (const TokenId unknown = vocab_.find("<unk>"); unknown >= 0 && i == s.begin) {
-          out.push_back(unknown);   // a vocabulary without byte pieces
+          out.push_back(unknown);  // a vocabulary without byte pieces
         }
       }
     }
@@ -306,7 +309,7 @@ class BpeTokenizer final : public Tokenizer {
       if (!fresh) continue;
       l.end = r.end, l.id = c.id, l.next = r.next;
       if (r.next < n) s[static_cast<size_t>(r.next)].previous = c.left;
-      r.begin = r.end;   // gone
+      r.begin = r.end;  // gone
       push(l.previous, c.left);
       push(c.left, l.next);
     }

@@ -7,9 +7,9 @@ namespace carat {
 
 std::string Detokenizer::push(TokenId id) {
   std::string out;
-  if (id < 0 || id >= tokenizer_.vocab_size()) return out;   // a row that pads the table beyond the vocabulary stands for nothing
+  if (id < 0 || id >= tokenizer_.vocab_size()) return out;  // a row that pads the table beyond the vocabulary stands for nothing
   const TokenKind kind = tokenizer_.kind(id);
-  if (kind != TokenKind::byte) stream_.flush(out);   // a character is never finished by another kind of token
+  if (kind != TokenKind::byte) stream_.flush(out);  // a character is never finished by another kind of token
   if ((kind != TokenKind::control && kind != TokenKind::unknown) || special_) stream_.push(tokenizer_.piece(id), out);
   return out;
 }
@@ -27,7 +27,7 @@ StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stop
 StopMatcher::Result StopMatcher::push(std::string_view text) {
   if (stopped_) return {"", true};
   if (stops_.empty()) return {std::string(text), false};
-  for (char c : text) {   // by the byte, so that the stop string that is complete first counts, however the text was cut
+  for (char c : text) {  // by the byte, so that the stop string that is complete first counts, however the text was cut
     held_.push_back(c);
     size_t longest = 0;
     for (const std::string& s : stops_)

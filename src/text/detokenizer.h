@@ -13,8 +13,8 @@ class Detokenizer {
  public:
   // special: control tokens give their literal text instead of nothing.
   explicit Detokenizer(const Tokenizer& tokenizer, bool special = false) : tokenizer_(tokenizer), special_(special) {}
-  std::string push(TokenId id);   // text that became complete with this token, valid UTF-8, possibly empty
-  std::string flush();            // what is left at the end: one U+FFFD a byte
+  std::string push(TokenId id);  // text that became complete with this token, valid UTF-8, possibly empty
+  std::string flush();           // what is left at the end: one U+FFFD a byte
 
  private:
   const Tokenizer& tokenizer_;
@@ -31,7 +31,7 @@ class StopMatcher {
     bool stopped = false;  // a stop string was met: text ends just before it
   };
   Result push(std::string_view text);
-  std::string flush();     // the held-back text, when generation ends for another reason
+  std::string flush();  // the held-back text, when generation ends for another reason
 
  private:
   std::vector<std::string> stops_;

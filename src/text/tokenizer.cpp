@@ -30,7 +30,7 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const Checkpoint& checkpoint) {
 std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& path) {
   std::error_code ec;
   if (path.extension() == ".json") return make_tokenizer(read_json_tokenizer(read_text_file(path, kMaxTokenizerJson), path.string()));
-  if (std::filesystem::is_directory(path, ec)) {   // a vocabulary may come without weights
+  if (std::filesystem::is_directory(path, ec)) {  // a vocabulary may come without weights
     const auto file = path / "tokenizer.json";
     if (!std::filesystem::exists(file, ec)) fail(ErrorCode::not_found, "{}: no tokenizer.json in this folder", path.string());
     return make_tokenizer(read_json_tokenizer(read_text_file(file, kMaxTokenizerJson), file.string()));

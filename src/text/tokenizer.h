@@ -16,8 +16,8 @@ using TokenId = int32_t;
 enum class TokenKind : uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
 struct EncodeOptions {
-  bool add_bos = true;          // exactly one <bos> in front (none is added when the text already begins with one, parsed as special)
-  bool parse_special = false;   // texts such as <|turn> become their ids; off for anything a user typed
+  bool add_bos = true;         // exactly one <bos> in front (none is added when the text already begins with one, parsed as special)
+  bool parse_special = false;  // texts such as <|turn> become their ids; off for anything a user typed
 };
 
 // Immutable after loading; safe to share between threads.
@@ -33,16 +33,16 @@ class Tokenizer {
   virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
 
   virtual int32_t vocab_size() const = 0;
-  virtual TokenKind kind(TokenId id) const = 0;                 // id must be in [0, vocab_size)
+  virtual TokenKind kind(TokenId id) const = 0;  // id must be in [0, vocab_size)
   // Bytes a token stands for: byte token -> that byte, normal -> text with U+2581 as space, control -> its literal text.
   virtual std::string_view piece(TokenId id) const = 0;
-  virtual std::optional<TokenId> find(std::string_view text) const = 0;   // exact token text, as stored
+  virtual std::optional<TokenId> find(std::string_view text) const = 0;  // exact token text, as stored
 
   // Whole-sequence decode; incomplete UTF-8 becomes one U+FFFD a byte. Control tokens (and <unk>) give nothing unless `special`.
   std::string decode(const std::vector<TokenId>& ids, bool special = false) const;
 
   TokenId bos_id() const { return bos_id_; }
-  const std::vector<TokenId>& eos_ids() const { return eos_ids_; }   // ids the file names as end of text; generation_config may add more
+  const std::vector<TokenId>& eos_ids() const { return eos_ids_; }  // ids the file names as end of text; generation_config may add more
   const std::string& chat_template() const { return chat_template_; }
   const std::vector<TokenId>& suppress_ids() const { return suppress_ids_; }  // tokenizer.ggml.suppress_tokens
 

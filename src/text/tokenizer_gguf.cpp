@@ -13,15 +13,16 @@ TokenizerData read_gguf_tokenizer(const Checkpoint& c) {
   const auto model = c.meta_string("tokenizer.ggml.model");
   if (!model) fail(ErrorCode::not_found, "{}: no tokenizer in this file (tokenizer.ggml.model is missing)", d.source);
   if (*model != "gemma4" && *model != "llama") fail(ErrorCode::unsupported, "{}: tokenizer.ggml.model '{}' is not known (gemma4, llama)", d.source, *model);
-  d.by_merges = *model == "gemma4";   // the scores of such files mean nothing
-  d.user_defined_always = !d.by_merges;   // SentencePiece does so
+  d.by_merges = *model == "gemma4";      // the scores of such files mean nothing
+  d.user_defined_always = !d.by_merges;  // SentencePiece does so
 
   const MetaStrings* tokens = c.meta_strings("tokenizer.ggml.tokens");
   if (!tokens) fail(ErrorCode::corrupt, "{}: metadata key tokenizer.ggml.tokens is missing", d.source);
   d.texts.assign(tokens->begin(), tokens->end());
   const auto kinds = c.meta_ints("tokenizer.ggml.token_type");
   if (!kinds) fail(ErrorCode::corrupt, "{}: metadata key tokenizer.ggml.token_type is missing", d.source);
-  if (kinds->size() != d.texts.size()) fail(ErrorCode::corrupt, "{}: tokenizer.ggml.token_type has {} entries for {} tokens", d.source, kinds->size(), d.texts.size());
+  if (kinds->size() != d.texts.size())
+    fail(ErrorCode::corrupt, "{}: tokenizer.ggml.token_type has {} entries for {} tokens", d.source, kinds->size(), d.texts.size());
   d.kinds.reserve(kinds->size());
   for (size_t i = 0; i < kinds->size(); ++i) {
     const int64_t k = (*kinds)[i];
@@ -47,7 +48,8 @@ TokenizerData read_gguf_tokenizer(const Checkpoint& c) {
   const auto id = [&](const char* key) -> std::optional<TokenId> {
     const auto v = c.meta_int(key);
     if (!v) return std::nullopt;
-    if (*v < 0 || *v >= static_cast<int64_t>(d.texts.size())) fail(ErrorCode::corrupt, "{}: {} is {}, outside the vocabulary of {}", d.source, key, *v, d.texts.size());
+    if (*v < 0 || *v >= static_cast<int64_t>(d.texts.size()))
+      fail(ErrorCode::corrupt, "{}: {} is {}, outside the vocabulary of {}", d.source, key, *v, d.texts.size());
     return static_cast<TokenId>(*v);
   };
   if (const auto bos = id("tokenizer.ggml.bos_token_id")) d.bos = *bos;
@@ -55,7 +57,8 @@ TokenizerData read_gguf_tokenizer(const Checkpoint& c) {
     if (const auto eos = id(key)) d.eos.push_back(*eos);
   if (const auto suppress = c.meta_ints("tokenizer.ggml.suppress_tokens"))
     for (int64_t s : *suppress) {
-      if (s < 0 || s >= static_cast<int64_t>(d.texts.size())) fail(ErrorCode::corrupt, "{}: tokenizer.ggml.suppress_tokens names {}, outside the vocabulary", d.source, s);
+      if (s < 0 || s >= static_cast<int64_t>(d.texts.size()))
+        fail(ErrorCode::corrupt, "{}: tokenizer.ggml.suppress_tokens names {}, outside the vocabulary", d.source, s);
       d.suppress.push_back(static_cast<TokenId>(s));
     }
   d.chat_template = c.meta_string("tokenizer.chat_template").value_or("");

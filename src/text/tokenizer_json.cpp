@@ -18,7 +18,7 @@ std::string_view text_of(element e, const std::string& source, const char* what)
   return s;
 }
 
-std::pair<std::string_view, std::string_view> merge_of(element e, const std::string& source) {   // "left right" or ["left", "right"]
+std::pair<std::string_view, std::string_view> merge_of(element e, const std::string& source) {  // "left right" or ["left", "right"]
   std::string_view s;
   if (!e.get_string().get(s)) {
     const size_t space = s.size() < 2 ? std::string_view::npos : s.find(' ', 1);
@@ -27,7 +27,8 @@ std::pair<std::string_view, std::string_view> merge_of(element e, const std::str
   }
   simdjson::dom::array pair;
   if (e.get_array().get(pair) || pair.size() != 2) bad(source, "a merge is neither a string nor a pair");
-  return {text_of(pair.at(0).value_unsafe(), source, "a merge's left part is not a string"), text_of(pair.at(1).value_unsafe(), source, "a merge's right part is not a string")};
+  return {text_of(pair.at(0).value_unsafe(), source, "a merge's left part is not a string"),
+          text_of(pair.at(1).value_unsafe(), source, "a merge's right part is not a string")};
 }
 
 }  // namespace
@@ -35,7 +36,7 @@ std::pair<std::string_view, std::string_view> merge_of(element e, const std::str
 TokenizerData read_json_tokenizer(const std::string& text, const std::string& source) {
   TokenizerData d;
   d.source = source;
-  d.user_defined_always = true;   // added tokens that are not special
+  d.user_defined_always = true;  // added tokens that are not special
   auto owner = std::make_shared<simdjson::dom::parser>();
   simdjson::dom::parser& parser = *owner;
   d.keep = owner;
@@ -48,7 +49,7 @@ TokenizerData read_json_tokenizer(const std::string& text, const std::string& so
   if (root["model"]["vocab"].get(vocab_element) || vocab_element.get_object().get(vocab)) bad(source, "model.vocab is missing or not an object");
   if (root["model"]["merges"].get(merges_element) || merges_element.get_array().get(merges)) bad(source, "model.merges is missing or not a list");
   bool byte_fallback = false;
-  if (root["model"]["byte_fallback"].get_bool().get(byte_fallback)) byte_fallback = false;   // absent
+  if (root["model"]["byte_fallback"].get_bool().get(byte_fallback)) byte_fallback = false;  // absent
 
   std::vector<bool> seen;
   const auto set = [&](std::string_view piece, int64_t id, TokenKind kind) {
@@ -58,7 +59,7 @@ TokenizerData read_json_tokenizer(const std::string& text, const std::string& so
     if (seen[i] && d.texts[i] != piece) fail(ErrorCode::corrupt, "{}: token id {} is given twice", source, id);
     d.texts[i] = piece, d.kinds[i] = kind, seen[i] = true;
   };
-  const int64_t end = int64_t{1 << 16} + static_cast<int64_t>(vocab.size()) * 64;   // ids need not come in order, nor without holes
+  const int64_t end = int64_t{1 << 16} + static_cast<int64_t>(vocab.size()) * 64;  // ids need not come in order, nor without holes
   for (const auto& [piece, value] : vocab) {
     int64_t id = 0;
     if (value.get_int64().get(id)) bad(source, "an id in model.vocab is not a whole number");
@@ -72,7 +73,7 @@ TokenizerData read_json_tokenizer(const std::string& text, const std::string& so
       bool special = false;
       std::string_view content;
       if (t["id"].get_int64().get(id) || t["content"].get_string().get(content)) bad(source, "an entry of added_tokens has no id or content");
-      if (t["special"].get_bool().get(special)) special = false;   // absent
+      if (t["special"].get_bool().get(special)) special = false;  // absent
       if (id > end) bad(source, "the ids of added_tokens are scattered far beyond their number");
       set(content, id, special ? TokenKind::control : TokenKind::user_defined);
     }

@@ -48,7 +48,8 @@ Vocab::Vocab(const std::vector<std::string_view>& texts, std::vector<TokenKind> 
   texts_.reserve(bytes), pieces_.reserve(bytes), text_ends_.reserve(texts.size()), piece_ends_.reserve(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     const std::string_view t = texts[i];
-    if (t.size() > kMaxPieceBytes) fail(ErrorCode::corrupt, "{}: piece {} of the vocabulary is {} bytes long, at most {} are allowed", source, i, t.size(), kMaxPieceBytes);
+    if (t.size() > kMaxPieceBytes)
+      fail(ErrorCode::corrupt, "{}: piece {} of the vocabulary is {} bytes long, at most {} are allowed", source, i, t.size(), kMaxPieceBytes);
     const TokenId id = static_cast<TokenId>(i);
     texts_ += t;
     text_ends_.push_back(static_cast<uint32_t>(texts_.size()));
@@ -60,7 +61,7 @@ Vocab::Vocab(const std::vector<std::string_view>& texts, std::vector<TokenKind> 
     } else if (kinds_[i] == TokenKind::control) {
       pieces_ += t;
     } else {
-      for (size_t at = 0; at < t.size();) {   // the mark is a space
+      for (size_t at = 0; at < t.size();) {  // the mark is a space
         const size_t mark = std::min(t.find(kSpaceMark, at), t.size());
         pieces_ += t.substr(at, mark - at);
         if (mark < t.size()) pieces_.push_back(' ');
@@ -90,7 +91,8 @@ void SpecialTexts::add(std::string_view text, TokenId id, const std::string& sou
   if (text.empty()) return;
   if (text.size() > kMaxSpecialBytes)
     fail(ErrorCode::corrupt, "{}: the text of special token {} is {} bytes long, at most {} are allowed", source, id, text.size(), kMaxSpecialBytes);
-  if (nodes_.size() + text.size() > kMaxSpecialNodes) fail(ErrorCode::corrupt, "{}: the texts of the special tokens up to {} are too long together", source, id);
+  if (nodes_.size() + text.size() > kMaxSpecialNodes)
+    fail(ErrorCode::corrupt, "{}: the texts of the special tokens up to {} are too long together", source, id);
   first_[static_cast<uint8_t>(text[0])] = true;
   int32_t node = 0;
   for (char ch : text) {

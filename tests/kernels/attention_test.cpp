@@ -9,9 +9,9 @@ namespace {
 struct Case {
   DType dtype = DType::f16;
   int32_t head_dim = 0, rows = 0, positions = 0;
-  int64_t pairs = 0;   // one tensor if > 0
+  int64_t pairs = 0;  // one tensor if > 0
   bool one = false;
-  std::vector<std::vector<float>> k, v;        // [position][head_dim], as given (one tensor: v = n)
+  std::vector<std::vector<float>> k, v;  // [position][head_dim], as given (one tensor: v = n)
   std::vector<std::vector<float>> q;
   std::vector<int32_t> lo, hi;
   std::vector<std::vector<std::byte>> k_tiles, v_tiles;
@@ -28,13 +28,13 @@ Case make_case(const KernelTable& t, DType dtype, int32_t head_dim, int32_t rows
   c.one = one;
   c.pairs = one ? head_dim / 8 : 0;
   for (int32_t r = 0; r < rows; ++r) {
-    c.q.push_back(random_floats(head_dim, rng, 2.0f / std::sqrt(static_cast<float>(head_dim))));   // scores of a few units
+    c.q.push_back(random_floats(head_dim, rng, 2.0f / std::sqrt(static_cast<float>(head_dim))));  // scores of a few units
     int32_t a = static_cast<int32_t>(rng() % static_cast<uint32_t>(positions)), b = static_cast<int32_t>(rng() % static_cast<uint32_t>(positions + 1));
     if (a > b) std::swap(a, b);
     switch (rng() % 4) {
-      case 0: c.lo.push_back(a), c.hi.push_back(b); break;                                  // anything, also nothing
+      case 0: c.lo.push_back(a), c.hi.push_back(b); break;  // anything, also nothing
       case 1: c.lo.push_back(0), c.hi.push_back(positions); break;
-      case 2: c.lo.push_back(0), c.hi.push_back(std::max(1, positions - rows + r)); break;   // causal
+      case 2: c.lo.push_back(0), c.hi.push_back(std::max(1, positions - rows + r)); break;  // causal
       default: c.lo.push_back(std::max(0, positions - 100 + r)), c.hi.push_back(std::min(positions, positions - 20 + r)); break;
     }
   }
@@ -47,7 +47,7 @@ Case make_case(const KernelTable& t, DType dtype, int32_t head_dim, int32_t rows
     c.v.push_back(one ? c.k.back() : random_floats(head_dim, rng));
     bool seen = false;
     for (int32_t r = 0; r < rows; ++r) seen = seen || (c.lo[static_cast<size_t>(r)] <= p && p < c.hi[static_cast<size_t>(r)]);
-    if (!seen) continue;   // nobody looks: stays NaN
+    if (!seen) continue;  // nobody looks: stays NaN
     const auto tile = static_cast<size_t>(p / kTilePositions);
     t.store_k(c.k.back().data(), head_dim, dtype, p % kTilePositions, c.k_tiles[tile].data());
     if (!one) t.store_v(c.v.back().data(), head_dim, dtype, p % kTilePositions, c.v_tiles[tile].data());
@@ -72,7 +72,7 @@ Case make_case(const KernelTable& t, DType dtype, int32_t head_dim, int32_t rows
 }
 
 struct Result {
-  std::vector<float> m, l, o;   // all splits: [split][row], o [split][row][head_dim]; then the merged outputs
+  std::vector<float> m, l, o;  // all splits: [split][row], o [split][row][head_dim]; then the merged outputs
 };
 
 // Every split for rows [row0, row0 + rows), then merged and finished.
@@ -99,8 +99,20 @@ Result attend(const KernelTable& t, const Case& c, int32_t row0, int32_t rows) {
       k[i] = seen ? c.k_tiles[static_cast<size_t>(split * 8 + i)].data() : nullptr;
       v[i] = seen && !c.one ? c.v_tiles[static_cast<size_t>(split * 8 + i)].data() : nullptr;
     }
-    t.attend_split({.kv_dtype = c.dtype, .head_dim = c.head_dim, .rows = rows, .q = q.data(), .lo = c.lo.data() + row0, .hi = c.hi.data() + row0, .split = split,
-                    .k_tiles = k, .v_tiles = v, .one = c.one ? &one : nullptr, .m = m.data(), .l = l.data(), .o = out.data(), .scratch = scratch.data()});
+    t.attend_split({.kv_dtype = c.dtype,
+                    .head_dim = c.head_dim,
+                    .rows = rows,
+                    .q = q.data(),
+                    .lo = c.lo.data() + row0,
+                    .hi = c.hi.data() + row0,
+                    .split = split,
+                    .k_tiles = k,
+                    .v_tiles = v,
+                    .one = c.one ? &one : nullptr,
+                    .m = m.data(),
+                    .l = l.data(),
+                    .o = out.data(),
+                    .scratch = scratch.data()});
     for (size_t r = 0; r < n; ++r) t.attend_merge(m[r], l[r], out[r], c.head_dim, &final_m[r], &final_l[r], final_o.data() + r * dim);
     result.m.insert(result.m.end(), m.begin(), m.end());
     result.l.insert(result.l.end(), l.begin(), l.end());
@@ -143,7 +155,8 @@ std::vector<Case> cases() {
   uint32_t seed = 20;
   for (const DType dtype : {DType::f16, DType::f32})
     for (const bool one : {false, true})
-      for (const auto& [dim, rows, positions] : {std::array<int32_t, 3>{64, 1, 1}, {72, 3, 40}, {128, 8, 300}, {256, 19, 600}, {18, 5, 257}, {512, 9, 520}, {32, 90, 260}}) {
+      for (const auto& [dim, rows, positions] :
+           {std::array<int32_t, 3>{64, 1, 1}, {72, 3, 40}, {128, 8, 300}, {256, 19, 600}, {18, 5, 257}, {512, 9, 520}, {32, 90, 260}}) {
         if (one && dim % 16 != 0) continue;
         list.push_back(make_case(*scalar_table(), dtype, dim, rows, positions, one, seed++));
       }
@@ -156,7 +169,9 @@ TEST(Attention, ScalarAgreesWithDoubles) {
     const size_t dim = static_cast<size_t>(c.head_dim), base = got.o.size() - static_cast<size_t>(c.rows) * dim;
     for (size_t r = 0; r < static_cast<size_t>(c.rows); ++r) {
       const auto want = naive(c, r);
-      for (size_t d = 0; d < dim; ++d) ASSERT_NEAR(got.o[base + r * dim + d], want[d], 2e-5) << "head_dim " << dim << " row " << r << " [" << c.lo[r] << ", " << c.hi[r] << ") one tensor " << c.one;
+      for (size_t d = 0; d < dim; ++d)
+        ASSERT_NEAR(got.o[base + r * dim + d], want[d], 2e-5)
+            << "head_dim " << dim << " row " << r << " [" << c.lo[r] << ", " << c.hi[r] << ") one tensor " << c.one;
     }
   }
 }
@@ -185,7 +200,8 @@ TEST(Attention, ARowDoesNotDependOnItsNeighbours) {
         if (r + some > c.rows) some = c.rows - r;
         const Result alone = attend(*t.table, c, r, some);
         const size_t n = static_cast<size_t>(some) * dim;
-        ASSERT_EQ(std::memcmp(alone.o.data() + alone.o.size() - n, final_o + static_cast<size_t>(r) * dim, n * sizeof(float)), 0) << t.how << " rows " << r << " + " << some;
+        ASSERT_EQ(std::memcmp(alone.o.data() + alone.o.size() - n, final_o + static_cast<size_t>(r) * dim, n * sizeof(float)), 0)
+            << t.how << " rows " << r << " + " << some;
       }
     }
   }
@@ -199,8 +215,20 @@ TEST(Attention, NothingVisibleLeavesTheOutputAlone) {
     const int32_t lo[] = {300}, hi[] = {310};
     const std::byte* tiles[8] = {};
     float m = 0, l = 1;
-    t.table->attend_split({.kv_dtype = DType::f16, .head_dim = 64, .rows = 1, .q = qs, .lo = lo, .hi = hi, .split = 0, .k_tiles = tiles, .v_tiles = tiles, .one = nullptr,
-                           .m = &m, .l = &l, .o = os, .scratch = scratch.data()});
+    t.table->attend_split({.kv_dtype = DType::f16,
+                           .head_dim = 64,
+                           .rows = 1,
+                           .q = qs,
+                           .lo = lo,
+                           .hi = hi,
+                           .split = 0,
+                           .k_tiles = tiles,
+                           .v_tiles = tiles,
+                           .one = nullptr,
+                           .m = &m,
+                           .l = &l,
+                           .o = os,
+                           .scratch = scratch.data()});
     EXPECT_EQ(m, -std::numeric_limits<float>::infinity());
     EXPECT_EQ(l, 0.0f);
     for (const float v : o) EXPECT_EQ(v, 3.0f);

@@ -23,7 +23,7 @@ const KernelTable* simde_avx512_vnni_table();
 
 struct Candidate {
   const KernelTable* table;
-  std::string how;   // "avx2 (native)", "avx512 (SIMDe)"
+  std::string how;  // "avx2 (native)", "avx512 (SIMDe)"
 };
 
 // Everything but scalar.
@@ -36,7 +36,7 @@ inline std::vector<Candidate> candidates() {
   return list;
 }
 
-inline const DType kQuantTypes[] = {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0, DType::q2_k, DType::q3_k,
+inline const DType kQuantTypes[] = {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,   DType::q8_0,   DType::q2_k,  DType::q3_k,
                                     DType::q4_k, DType::q5_k, DType::q6_k, DType::iq4_nl, DType::iq4_xs, DType::mxfp4, DType::nvfp4};
 inline const DType kDenseTypes[] = {DType::f32, DType::f16, DType::bf16};
 
@@ -45,8 +45,14 @@ enum class Fill { random, largest, zero };
 // Positions of the f16 fields in a block.
 inline std::vector<int> half_fields(DType t) {
   switch (t) {
-    case DType::q4_0: case DType::q5_0: case DType::q8_0: case DType::iq4_nl: return {0};
-    case DType::q4_1: case DType::q5_1: case DType::q4_k: case DType::q5_k: return {0, 2};
+    case DType::q4_0:
+    case DType::q5_0:
+    case DType::q8_0:
+    case DType::iq4_nl: return {0};
+    case DType::q4_1:
+    case DType::q5_1:
+    case DType::q4_k:
+    case DType::q5_k: return {0, 2};
     case DType::q2_k: return {80, 82};
     case DType::q3_k: return {108};
     case DType::q6_k: return {208};

@@ -25,7 +25,8 @@ constexpr float kSentinel = -12345.0f;
 std::vector<float> multiply(const KernelTable& t, DType type, const Panels& p, int64_t n, const QuantRows& x, float w_scale = 1.0f) {
   const int64_t ldo = n + 3;
   std::vector<float> out(static_cast<size_t>(x.rows * ldo), kSentinel);
-  t.matmul_quant({.dtype = type, .panels = p.bytes.data(), .n = n, .panel_begin = 0, .panel_end = p.count, .x = x, .w_scale = w_scale, .out = out.data(), .ldo = ldo});
+  t.matmul_quant(
+      {.dtype = type, .panels = p.bytes.data(), .n = n, .panel_begin = 0, .panel_end = p.count, .x = x, .w_scale = w_scale, .out = out.data(), .ldo = ldo});
   return out;
 }
 
@@ -42,21 +43,23 @@ TEST(QuantiseRows, EveryTableGivesTheBitsOfScalar) {
   auto x = random_floats(rows * k, rng);
   for (int i = 0; i < 32; ++i) {
     x[static_cast<size_t>(i)] = 0.0f;
-    x[static_cast<size_t>(32 + i)] = 1e-41f * static_cast<float>(i);        // 127 / amax overflows
+    x[static_cast<size_t>(32 + i)] = 1e-41f * static_cast<float>(i);  // 127 / amax overflows
     x[static_cast<size_t>(64 + i)] = 3e38f * (i % 2 == 0 ? 1.0f : -1.0f);
-    x[static_cast<size_t>(96 + i)] = static_cast<float>(i - 16) * 0.5f;      // ties
+    x[static_cast<size_t>(96 + i)] = static_cast<float>(i - 16) * 0.5f;  // ties
   }
   x[130] = std::numeric_limits<float>::quiet_NaN();
   x[170] = -std::numeric_limits<float>::infinity();
   const Rows want = quantise(*scalar_table(), x, rows, k);
   EXPECT_EQ(want.scale[0], 0.0f);
   EXPECT_EQ(want.scale[1], 0.0f);
-  EXPECT_TRUE(std::isnan(want.scale[4]));   // a broken row shows
+  EXPECT_TRUE(std::isnan(want.scale[4]));  // a broken row shows
   EXPECT_TRUE(std::isnan(want.scale[5]));
   for (size_t i = 0; i < x.size(); ++i) {
     const float s = want.scale[i / 32];
-    if (s > 0) EXPECT_NEAR(want.q[i] * s, x[i], 0.5001f * s) << i;
-    else EXPECT_EQ(want.q[i], 0);
+    if (s > 0)
+      EXPECT_NEAR(want.q[i] * s, x[i], 0.5001f * s) << i;
+    else
+      EXPECT_EQ(want.q[i], 0);
   }
   for (size_t h = 0; h < want.sum16.size(); ++h) {
     int sum = 0;
@@ -88,7 +91,8 @@ TEST(MatmulQuant, ScalarAgreesWithDoubles) {
         for (int64_t r = 0; r < rows; ++r) {
           double sum = 0, magnitude = 1e-30;
           for (int64_t j = 0; j < k; ++j) {
-            const double term = static_cast<double>(row[static_cast<size_t>(j)]) * x.q[static_cast<size_t>(r * k + j)] * x.scale[static_cast<size_t>((r * k + j) / 32)] * w_scale;
+            const double term = static_cast<double>(row[static_cast<size_t>(j)]) * x.q[static_cast<size_t>(r * k + j)] *
+                                x.scale[static_cast<size_t>((r * k + j) / 32)] * w_scale;
             sum += term;
             magnitude += std::abs(term);
           }
@@ -110,13 +114,14 @@ TEST_P(MatmulQuantTypes, EveryTableGivesTheBitsOfScalar) {
     for (const int64_t n : {1, 16, 33, 50})
       for (const Fill fill : {Fill::random, Fill::largest, Fill::zero}) {
         if (k % info(type).block_elems != 0) continue;
-        rows = rows % 20 + 1;   // 1..20, all of them in turn
+        rows = rows % 20 + 1;  // 1..20, all of them in turn
         const Panels p = pack(type, make_rows(type, n, k, rng, fill), n, k);
         const auto activations = fill == Fill::largest ? extreme_activations(rows * k, rng) : random_floats(rows * k, rng, 4.0f);
         const Rows x = quantise(*scalar_table(), activations, rows, k);
         const auto want = multiply(*scalar_table(), type, p, n, x.view, 0.7f);
         for (const Candidate& c : candidates())
-          ASSERT_TRUE(same_bits(want, multiply(*c.table, type, p, n, x.view, 0.7f))) << c.how << " k=" << k << " n=" << n << " rows=" << rows << " fill " << static_cast<int>(fill);
+          ASSERT_TRUE(same_bits(want, multiply(*c.table, type, p, n, x.view, 0.7f)))
+              << c.how << " k=" << k << " n=" << n << " rows=" << rows << " fill " << static_cast<int>(fill);
       }
 }
 
@@ -150,17 +155,29 @@ TEST_P(MatmulQuantTypes, PanelsMayBeSplitBetweenCalls) {
     const auto want = multiply(*scalar_table(), type, p, n, x.view);
     std::vector<float> got(want.size(), kSentinel);
     for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 3}, {3, 4}, {4, 7}})
-      c.table->matmul_quant({.dtype = type, .panels = p.bytes.data(), .n = n, .panel_begin = begin, .panel_end = end, .x = x.view, .out = got.data(), .ldo = n + 3});
+      c.table->matmul_quant(
+          {.dtype = type, .panels = p.bytes.data(), .n = n, .panel_begin = begin, .panel_end = end, .x = x.view, .out = got.data(), .ldo = n + 3});
     ASSERT_TRUE(same_bits(want, got)) << c.how;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, MatmulQuantTypes, ::testing::ValuesIn(kQuantTypes), [](const auto& i) { return std::string(carat::info(i.param).name); });
 
-std::vector<float> multiply_dense(const KernelTable& t, DType type, const Panels& p, int64_t n, const std::vector<float>& x, int64_t ldx, int64_t rows, int64_t k) {
+std::vector<float> multiply_dense(const KernelTable& t, DType type, const Panels& p, int64_t n, const std::vector<float>& x, int64_t ldx, int64_t rows,
+                                  int64_t k) {
   const int64_t ldo = n + 3;
   std::vector<float> out(static_cast<size_t>(rows * ldo), kSentinel);
-  t.matmul_dense({.dtype = type, .panels = p.bytes.data(), .n = n, .panel_begin = 0, .panel_end = p.count, .x = x.data(), .ldx = ldx, .rows = rows, .k = k, .out = out.data(), .ldo = ldo});
+  t.matmul_dense({.dtype = type,
+                  .panels = p.bytes.data(),
+                  .n = n,
+                  .panel_begin = 0,
+                  .panel_end = p.count,
+                  .x = x.data(),
+                  .ldx = ldx,
+                  .rows = rows,
+                  .k = k,
+                  .out = out.data(),
+                  .ldo = ldo});
   return out;
 }
 
@@ -190,7 +207,8 @@ TEST(MatmulDense, ScalarAgreesWithDoublesAndEveryTableWithScalar) {
           }
         }
         for (const Candidate& c : candidates())
-          ASSERT_TRUE(same_bits(want, multiply_dense(*c.table, type, p, n, x, ldx, rows, k))) << c.how << " " << info(type).name << " k=" << k << " n=" << n << " rows=" << rows;
+          ASSERT_TRUE(same_bits(want, multiply_dense(*c.table, type, p, n, x, ldx, rows, k)))
+              << c.how << " " << info(type).name << " k=" << k << " n=" << n << " rows=" << rows;
       }
 }
 

@@ -44,7 +44,7 @@ TEST(Pack, MissingOutputsAreZero) {
 TEST(Pack, PanelsTakeTheBytesOfTheirBlocks) {
   for (const DType t : all_types()) {
     const int64_t blocks = 16 * row_bytes(t, 2560);
-    int64_t extra = 0;   // 6-bit scales of these types become bytes
+    int64_t extra = 0;  // 6-bit scales of these types become bytes
     if (t == DType::q4_k || t == DType::q5_k || t == DType::q3_k) extra = 16 * 10 * 4;
     if (t == DType::iq4_xs) extra = 16 * 10 * 2;
     EXPECT_EQ(panel_bytes(t, 2560), blocks + extra) << info(t).name;
@@ -56,8 +56,10 @@ TEST(Pack, EveryScaleByteOfTheFourBitFloats) {
     for (const DType t : {DType::mxfp4, DType::nvfp4}) {
       std::vector<std::byte> rows(static_cast<size_t>(row_bytes(t, 64)));
       for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::byte>(i * 37);
-      if (t == DType::mxfp4) rows[0] = rows[17] = static_cast<std::byte>(b);
-      else for (size_t i = 0; i < 4; ++i) rows[i] = static_cast<std::byte>(b);
+      if (t == DType::mxfp4)
+        rows[0] = rows[17] = static_cast<std::byte>(b);
+      else
+        for (size_t i = 0; i < 4; ++i) rows[i] = static_cast<std::byte>(b);
       const Panels p = pack(t, rows, 1, 64);
       std::vector<float> want(64), got(64);
       dequantise(t, rows.data(), want.data(), 64);

@@ -40,10 +40,22 @@ TEST(RowKernels, EveryTableGivesTheBitsOfScalar) {
   compare("add", [](auto& t, auto& a, auto& b, auto& o) { t.add(a.data(), b.data(), size(a), o.data()); });
   compare("mul", [](auto& t, auto& a, auto& b, auto& o) { t.mul(a.data(), b.data(), size(a), o.data()); });
   compare("scale", [](auto& t, auto& a, auto&, auto& o) { t.scale(a.data(), 0.37f, size(a), o.data()); });
-  compare("axpy", [](auto& t, auto& a, auto& b, auto& o) { copy(b, o); t.axpy(a.data(), 0.37f, size(a), o.data()); });
+  compare("axpy", [](auto& t, auto& a, auto& b, auto& o) {
+    copy(b, o);
+    t.axpy(a.data(), 0.37f, size(a), o.data());
+  });
   compare("gelu_mul", [](auto& t, auto& a, auto& b, auto& o) { t.gelu_mul(a.data(), b.data(), size(a), o.data()); });
-  compare("softcap", [](auto& t, auto& a, auto&, auto& o) { copy(a, o); t.softcap(o.data(), 30.0f, size(a)); }, 30.0f);
-  compare("softmax", [](auto& t, auto& a, auto&, auto& o) { copy(a, o); t.softmax(o.data(), size(a)); });
+  compare(
+      "softcap",
+      [](auto& t, auto& a, auto&, auto& o) {
+        copy(a, o);
+        t.softcap(o.data(), 30.0f, size(a));
+      },
+      30.0f);
+  compare("softmax", [](auto& t, auto& a, auto&, auto& o) {
+    copy(a, o);
+    t.softmax(o.data(), size(a));
+  });
   compare("rms_norm", [](auto& t, auto& a, auto& b, auto& o) { t.rms_norm(a.data(), b.data(), 1e-6f, size(a), o.data()); });
   compare("rms_norm without weight", [](auto& t, auto& a, auto&, auto& o) { t.rms_norm(a.data(), nullptr, 1e-6f, size(a), o.data()); });
   compare("add_rms_norm", [](auto& t, auto& a, auto& b, auto& o) { t.add_rms_norm(b.data(), a.data(), b.data(), 1e-6f, size(a), o.data()); });
@@ -53,7 +65,10 @@ TEST(RowKernels, EveryTableGivesTheBitsOfScalar) {
     t.attend_merge(1.7f, 3.0f, a.data(), size(a), &m, &l, o.data());
     o[0] += m + l;
   });
-  compare("attend_finish", [](auto& t, auto& a, auto&, auto& o) { copy(a, o); t.attend_finish(1.3f, size(a), o.data()); });
+  compare("attend_finish", [](auto& t, auto& a, auto&, auto& o) {
+    copy(a, o);
+    t.attend_finish(1.3f, size(a), o.data());
+  });
 }
 
 TEST(RowKernels, RopeEveryTableAndMeaning) {

@@ -8,7 +8,9 @@
 
 namespace carat::kernels::simde_halves {
 
-struct Halves { __m256i v[2]; };
+struct Halves {
+  __m256i v[2];
+};
 
 template <typename V>
 Halves split(V a) {
@@ -29,7 +31,9 @@ inline simde__m512 cvtepi32_ps(simde__m512i a) {
 }
 inline simde__m512i cvtepi8_epi32(__m128i b) { return join(_mm256_cvtepi8_epi32(b), _mm256_cvtepi8_epi32(_mm_srli_si128(b, 8))); }
 inline simde__m512i cvtepu8_epi32(__m128i b) { return join(_mm256_cvtepu8_epi32(b), _mm256_cvtepu8_epi32(_mm_srli_si128(b, 8))); }
-inline simde__m512i cvtepu16_epi32(__m256i w) { return join(_mm256_cvtepu16_epi32(_mm256_castsi256_si128(w)), _mm256_cvtepu16_epi32(_mm256_extracti128_si256(w, 1))); }
+inline simde__m512i cvtepu16_epi32(__m256i w) {
+  return join(_mm256_cvtepu16_epi32(_mm256_castsi256_si128(w)), _mm256_cvtepu16_epi32(_mm256_extracti128_si256(w, 1)));
+}
 inline __m128i cvtepi32_epi8(simde__m512i a) {
   int32_t wide[16];
   int8_t narrow[16];
@@ -72,7 +76,7 @@ simde__m512 shuffle_f32x4(simde__m512 a, simde__m512 b) {
 }  // namespace carat::kernels::simde_halves
 
 #define _mm512_cvtph_ps simde_halves::cvtph_ps
-#define _mm512_cvtps_ph(a, rounding) simde_halves::cvtps_ph(a)   // always to nearest even
+#define _mm512_cvtps_ph(a, rounding) simde_halves::cvtps_ph(a)  // always to nearest even
 #define _mm512_cvtepi32_ps simde_halves::cvtepi32_ps
 #define _mm512_cvtepi8_epi32 simde_halves::cvtepi8_epi32
 #define _mm512_cvtepu8_epi32 simde_halves::cvtepu8_epi32
@@ -86,5 +90,5 @@ simde__m512 shuffle_f32x4(simde__m512 a, simde__m512 b) {
 #define _mm256_mask_storeu_epi16 simde_halves::masked_store<uint16_t>
 #undef _mm512_shuffle_f32x4
 #define _mm512_shuffle_f32x4(a, b, pick) simde_halves::shuffle_f32x4<pick>(a, b)
-#undef _mm512_madd_epi16   // misspelt in SIMDe
+#undef _mm512_madd_epi16  // misspelt in SIMDe
 #define _mm512_madd_epi16 simde_mm512_madd_epi16

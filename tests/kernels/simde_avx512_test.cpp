@@ -6,7 +6,7 @@
 #if defined(__x86_64__)
 #include "simde_avx512.h"
 
-#define Avx512 SimdeAvx512   // another type than the native one of the product
+#define Avx512 SimdeAvx512  // another type than the native one of the product
 #include "kernels/simd/avx512.h"
 #undef Avx512
 

@@ -27,7 +27,9 @@ std::vector<double> log_softmax(const float* logits, int64_t n) {
   return out;
 }
 
-std::unique_ptr<Ops> make_ops(const std::string& backend) { return backend == "ref" ? make_ref_ops() : make_cpu_ops({.num_threads = 2, .isa = backend == "cpu" ? "" : backend.c_str()}); }
+std::unique_ptr<Ops> make_ops(const std::string& backend) {
+  return backend == "ref" ? make_ref_ops() : make_cpu_ops({.num_threads = 2, .isa = backend == "cpu" ? "" : backend.c_str()});
+}
 
 class GoldenText : public testing::TestWithParam<Param> {};
 
@@ -50,7 +52,7 @@ TEST_P(GoldenText, LogitsGreedyAndLayers) {
         const std::string key = std::string(what) == "layer" ? "layer_" + std::to_string(layer) : what;
         if (!c.tensors->find(key)) return;
         const std::vector<float> ref = c.tensor(key);
-        if (key == "per_layer_inputs") {   // ours comes in two parts of the layers
+        if (key == "per_layer_inputs") {  // ours comes in two parts of the layers
           const int64_t p_dim = model->config().hidden_size_per_layer_input, layers = model->config().num_hidden_layers;
           for (int64_t r = 0; r < value.rows; ++r)
             for (int64_t i = 0; i < value.cols; ++i)
@@ -59,7 +61,8 @@ TEST_P(GoldenText, LogitsGreedyAndLayers) {
         }
         ASSERT_EQ(ref.size(), static_cast<size_t>(value.size())) << key;
         double error = 0, scale = 0;
-        for (size_t i = 0; i < ref.size(); ++i) error = std::max(error, std::abs(double{value.data[i]} - ref[i])), scale = std::max(scale, std::abs(double{ref[i]}));
+        for (size_t i = 0; i < ref.size(); ++i)
+          error = std::max(error, std::abs(double{value.data[i]} - ref[i])), scale = std::max(scale, std::abs(double{ref[i]}));
         EXPECT_LT(error, 2e-4 * std::max(1.0, scale)) << key << " of " << c.model;
       };
     test::SingleSequence sequence(*model, *ops, DType::f32, static_cast<int32_t>(c.ids.size() + c.greedy_ids.size()));

@@ -26,7 +26,7 @@ TEST(LongContext, ThreadsAndChunksDoNotChangeABit) {
   for (const std::string model : {"tiny-e2b", "tiny-26b", "tiny-gemma3"}) {
     const std::vector<float> want = last_logits(model, 1, ids.size(), ids);
     for (int threads : {1, 2, 5})
-      for (size_t chunk : {size_t{100}, size_t{1500}, ids.size()}) {   // 1500: the last row alone, which is decode at depth
+      for (size_t chunk : {size_t{100}, size_t{1500}, ids.size()}) {  // 1500: the last row alone, which is decode at depth
         const std::vector<float> got = last_logits(model, threads, chunk, ids);
         ASSERT_EQ(got.size(), want.size());
         EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0) << model << ", " << threads << " threads, chunks of " << chunk;

@@ -23,11 +23,11 @@ struct Subject {
   ModelConfig& c;
   Weights& w;
   MutatedOps& ops;
-  double inner_change = 0;   // how far a mutation that the logits cannot show has moved the values it touches
+  double inner_change = 0;  // how far a mutation that the logits cannot show has moved the values it touches
 };
 using Mutate = std::function<void(Subject&)>;
 struct Mutation {
-  const char* label;         // the key in sensitivity_text.json
+  const char* label;  // the key in sensitivity_text.json
   Mutate apply;
 };
 
@@ -65,7 +65,7 @@ Mutate rope(bool full, double theta, bool all_pairs, bool over_turned_dims = fal
 Tensor same(Ops&, Tensor x, const float*, float, int64_t) { return x; }
 
 void hook_norm(Subject& s, const Vector& weight, MutatedOps::Norm norm) {
-  if (!weight.empty()) s.ops.norms[weight.data()] = std::move(norm);   // a layer without K/V has no k_norm
+  if (!weight.empty()) s.ops.norms[weight.data()] = std::move(norm);  // a layer without K/V has no k_norm
 }
 Mutate skip_norm(Vector LayerWeights::* weight) {
   return [=](Subject& s) {
@@ -186,7 +186,7 @@ void skip_renormalisation(Subject& s) {
 void swap_gate_and_up(Subject& s) {
   for (LayerWeights& l : s.w.layers)
     for (Expert& e : l.experts.experts) {
-      const size_t half = e.gate_up.bytes / 2;   // the plain backend keeps the rows of the file, gate's first
+      const size_t half = e.gate_up.bytes / 2;  // the plain backend keeps the rows of the file, gate's first
       std::shared_ptr<std::byte[]> swapped(new std::byte[2 * half]);
       std::memcpy(swapped.get(), e.gate_up.data.get() + half, half);
       std::memcpy(swapped.get() + half, e.gate_up.data.get(), half);
@@ -232,7 +232,8 @@ const std::vector<Mutation>& mutations() {
       {"PLE: token part only", [](Subject& s) { s.ops.ple_sum = [](Ops& ops, Tensor, Tensor tokens) { return ops.scale(tokens, std::sqrt(2.0f)); }; }},
       {"PLE: context part only", [](Subject& s) { s.ops.ple_sum = [](Ops& ops, Tensor context, Tensor) { return ops.scale(context, std::sqrt(2.0f)); }; }},
       {"PLE: 1/sqrt(2) of the sum skipped", skip_sqrt_half},
-      {"PLE: token embedding scale sqrt(ple_dim) skipped", [](Subject& s) {
+      {"PLE: token embedding scale sqrt(ple_dim) skipped",
+       [](Subject& s) {
          const float back = 1.0f / std::sqrt(static_cast<float>(s.c.hidden_size_per_layer_input));
          s.ops.ple_sum = [back](Ops& ops, Tensor context, Tensor tokens) { return ops.add(context, ops.scale(tokens, back)); };
        }},
@@ -242,7 +243,8 @@ const std::vector<Mutation>& mutations() {
       {"PLE: inputs of the wrong layer (shifted by one)", shift_per_layer_inputs},
       {"router per-expert scale skipped", each_layer_weights([](LayerWeights& l) { std::fill(l.experts.scale.begin(), l.experts.scale.end(), 1.0f); })},
       {"router input scale skipped", [](Subject& s) { fill(&LayerWeights::router_scale, 1.0f / std::sqrt(static_cast<float>(s.c.hidden_size)))(s); }},
-      {"router 1/sqrt(hidden) skipped", [](Subject& s) {
+      {"router 1/sqrt(hidden) skipped",
+       [](Subject& s) {
          for (LayerWeights& l : s.w.layers)
            for (float& x : l.router_scale) x *= std::sqrt(static_cast<float>(s.c.hidden_size));
        }},
@@ -321,14 +323,14 @@ TEST_P(Sensitivity, MistakesMoveTheLogitsAsTheyMoveTheReference) {
     const std::vector<float> wrong = logits_of(model, ids, mistake->apply, &inner_change);
     const Distance got = distance(wrong, right);
     const double noticed = same_text ? got.max : distance(logits_of(model, c.ids, mistake->apply), golden).max;
-    if (max < c.tolerance) {   // cancelled by the norm behind it: something moved, and nobody can tell
+    if (max < c.tolerance) {  // cancelled by the norm behind it: something moved, and nobody can tell
       EXPECT_GT(inner_change, 0.1);
       EXPECT_LE(got.max, c.tolerance);
       EXPECT_LE(noticed, c.tolerance);
     } else {
       EXPECT_GT(noticed, label.starts_with("gelu erf") ? c.tolerance : 10 * c.tolerance) << "the golden case would not notice";
       EXPECT_NEAR(got.max, max, 0.01 * max + c.tolerance / 10);
-      EXPECT_NEAR(got.mean, mean, 0.01 * mean + 5e-6);   // the file keeps five decimals
+      EXPECT_NEAR(got.mean, mean, 0.01 * mean + 5e-6);  // the file keeps five decimals
       worst = std::max({worst, std::abs(got.max - max) / max, std::abs(got.mean - mean) / mean});
     }
     ++reproduced;
@@ -341,8 +343,7 @@ TEST_P(Sensitivity, MistakesMoveTheLogitsAsTheyMoveTheReference) {
 TEST(SensitivityTable, EveryMistakeIsAskedFor) {
   if (!test::have_golden()) GTEST_SKIP() << "reference cases are not at " << test::shared_dir();
   const Json all = test::read_json(test::golden("sensitivity_text.json"));
-  for (const Mutation& m : mutations())
-    EXPECT_TRUE(std::any_of(all.begin(), all.end(), [&](const Json& model) { return model.contains(m.label); })) << m.label;
+  for (const Mutation& m : mutations()) EXPECT_TRUE(std::any_of(all.begin(), all.end(), [&](const Json& model) { return model.contains(m.label); })) << m.label;
 }
 
 std::string name_of(const testing::TestParamInfo<std::string>& i) {

@@ -25,7 +25,7 @@ struct TextCase {
   std::string model, name;
   std::vector<int32_t> ids, greedy_ids;
   std::vector<double> greedy_margins;
-  double tolerance = 0;   // of logits
+  double tolerance = 0;  // of logits
   std::shared_ptr<const Checkpoint> tensors;
 
   std::vector<float> tensor(const std::string& key) const { return tensors->at(key).to_f32(); }

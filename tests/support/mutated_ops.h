@@ -15,14 +15,14 @@ class MutatedOps final : public Ops {
 
   // Each hook stands in for one call of the forward pass; `ops` is the backend that does it right.
   using Norm = std::function<Tensor(Ops& ops, Tensor x, const float* weight, float eps, int64_t width)>;
-  std::map<const float*, Norm> norms;                                                   // by weight; null: the norm that has none (of values)
-  std::function<float(float)> mlp_activation;                                           // of the dense feed-forward only
-  std::function<Tensor(Ops& ops, Tensor gate, Tensor up)> ple_gate;                     // per-layer inputs: gelu(gate) * input
-  std::function<Tensor(Ops& ops, Tensor context, Tensor tokens)> ple_sum;               // per-layer inputs: context + tokens, before 1/sqrt(2)
+  std::map<const float*, Norm> norms;                                      // by weight; null: the norm that has none (of values)
+  std::function<float(float)> mlp_activation;                              // of the dense feed-forward only
+  std::function<Tensor(Ops& ops, Tensor gate, Tensor up)> ple_gate;        // per-layer inputs: gelu(gate) * input
+  std::function<Tensor(Ops& ops, Tensor context, Tensor tokens)> ple_sum;  // per-layer inputs: context + tokens, before 1/sqrt(2)
   std::function<Tensor(Ops& ops, Tensor q, const AttentionSpec& spec, const Batch& batch)> attend;
   std::function<Routing(Ops& ops, Tensor logits, int64_t top_k)> choose;
 
-  int64_t layer() const { return layer_; }                                              // the one being run, -1 before the first
+  int64_t layer() const { return layer_; }  // the one being run, -1 before the first
 
   const char* name() const override { return "mutated"; }
   Linear place(const MatrixSource& source) override { return right_->place(source); }

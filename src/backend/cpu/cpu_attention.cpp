@@ -9,14 +9,14 @@
 namespace carat {
 namespace {
 
-constexpr int kQueryRows = 32;   // query rows a unit aims at: a K/V tile read once serves them all
+constexpr int kQueryRows = 32;  // query rows a unit aims at: a K/V tile read once serves them all
 constexpr int kTilesPerSplit = kernels::kSplit / kernels::kTilePositions;
 
 struct Unit {
   const BatchSpan* span;
   int32_t kv_head;
-  int32_t row_begin, row_end;        // rows of the span
-  int32_t lo, hi;                    // visible to any of them
+  int32_t row_begin, row_end;  // rows of the span
+  int32_t lo, hi;              // visible to any of them
   int32_t first_split, num_splits;
 };
 
@@ -85,7 +85,7 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
   const int64_t scratch_floats = kernels::attend_scratch_floats(max_rows, head_dim);
   float* scratch = arena_.array<float>(scratch_floats * threads);
 
-  auto out_row = [&](const Unit& u, int32_t i) {   // query row i of a unit: head varies fastest
+  auto out_row = [&](const Unit& u, int32_t i) {  // query row i of a unit: head varies fastest
     return out.row(u.span->row0 + u.row_begin + i / group_size) + (int64_t{u.kv_head} * group_size + i % group_size) * head_dim;
   };
   auto compute = [&](const Unit& u, int32_t split, float* m, float* l, float* const* o, int worker) {
@@ -141,7 +141,7 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
 
   // Few units, long context: the splits are spread over the threads, a wave at a time, and each wave is merged in order. Memory does not grow with the context.
   const int32_t wave = static_cast<int32_t>(std::clamp<int64_t>(8 * threads / num_units, 1, max_splits));
-  const int64_t unit_rows = int64_t{wave} * max_rows;   // partials of a unit in a wave
+  const int64_t unit_rows = int64_t{wave} * max_rows;  // partials of a unit in a wave
   float* ml = arena_.array<float>(num_units * unit_rows * 2);
   float* po = arena_.array<float>(num_units * unit_rows * head_dim);
   float* running = arena_.array<float>(num_units * max_rows * 2);
@@ -160,14 +160,15 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
     for_rows(num_units, head_dim * max_rows * wave, [&](int64_t begin, int64_t end, int) {
       for (int64_t n_unit = begin; n_unit < end; ++n_unit) {
         const Unit& u = units[n_unit];
-        if (first >= u.num_splits) continue;   // finished in an earlier wave
+        if (first >= u.num_splits) continue;  // finished in an earlier wave
         const int32_t rows = (u.row_end - u.row_begin) * group_size;
         const int32_t last = std::min(first + wave, u.num_splits);
         for (int32_t i = 0; i < rows; ++i) {
           float* ran = running + (n_unit * max_rows + i) * 2;
           for (int32_t s = first; s < last; ++s) {
             const int64_t j = n_unit * wave + s - first;
-            k_.attend_merge(ml[j * max_rows * 2 + i], ml[j * max_rows * 2 + max_rows + i], po + (j * max_rows + i) * head_dim, head_dim, ran, ran + 1, out_row(u, i));
+            k_.attend_merge(ml[j * max_rows * 2 + i], ml[j * max_rows * 2 + max_rows + i], po + (j * max_rows + i) * head_dim, head_dim, ran, ran + 1,
+                            out_row(u, i));
           }
           if (last == u.num_splits) k_.attend_finish(ran[1], head_dim, out_row(u, i));
         }

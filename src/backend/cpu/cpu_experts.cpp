@@ -9,9 +9,9 @@
 namespace carat {
 namespace {
 
-struct Group {            // the rows of one active expert
+struct Group {  // the rows of one active expert
   const Expert* expert;
-  int64_t first, rows;   // in the gathered order
+  int64_t first, rows;  // in the gathered order
 };
 
 constexpr int64_t kPanelsAPiece = 8;
@@ -63,7 +63,7 @@ Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routin
     return p;
   };
   auto part_of = [](Tensor t, int64_t first, int64_t n) { return Tensor{t.row(first), n, t.cols}; };
-  auto run = [&](Tensor in, Tensor out, Linear Expert::*matrix) {
+  auto run = [&](Tensor in, Tensor out, Linear Expert::* matrix) {
     kernels::QuantRows q;
     if (is_quantised((groups[0].expert->*matrix).dtype)) q = quantise(in);
     const int64_t pieces = pieces_of(groups[0].expert->*matrix);

@@ -28,7 +28,7 @@ void CpuOps::begin(KvStore& kv) {
 
 void CpuOps::begin_layer() {
   arena_.begin_layer();
-  quantised_of_ = nullptr;   // its address may be given out again
+  quantised_of_ = nullptr;  // its address may be given out again
 }
 
 void CpuOps::end() { kv_ = nullptr; }
@@ -95,7 +95,8 @@ Tensor CpuOps::scale(Tensor x, float s) {
 
 Tensor CpuOps::gelu_mul(Tensor gate, Tensor up) {
   Tensor out = empty(gate.rows, gate.cols);
-  for_rows(gate.rows, gate.cols, [&](int64_t begin, int64_t end, int) { k_.gelu_mul(gate.row(begin), up.row(begin), (end - begin) * gate.cols, out.row(begin)); });
+  for_rows(gate.rows, gate.cols,
+           [&](int64_t begin, int64_t end, int) { k_.gelu_mul(gate.row(begin), up.row(begin), (end - begin) * gate.cols, out.row(begin)); });
   return out;
 }
 
@@ -121,8 +122,7 @@ Tensor CpuOps::rows(Tensor x, std::span<const int32_t> rows) {
 
 Tensor CpuOps::logits(Tensor x, const Linear& head, float cap) {
   Tensor out = linear(x, head);
-  if (cap > 0)
-    for_rows(out.rows, out.cols, [&](int64_t begin, int64_t end, int) { k_.softcap(out.row(begin), cap, (end - begin) * out.cols); });
+  if (cap > 0) for_rows(out.rows, out.cols, [&](int64_t begin, int64_t end, int) { k_.softcap(out.row(begin), cap, (end - begin) * out.cols); });
   return out;
 }
 

@@ -15,14 +15,14 @@ class CpuOps final : public Ops {
   CpuOps(const kernels::KernelTable& table, int num_threads);
   const char* name() const override { return name_.c_str(); }
 
-  Linear place(const MatrixSource& source) override;                          // cpu_linear.cpp
+  Linear place(const MatrixSource& source) override;  // cpu_linear.cpp
   void begin(KvStore& kv) override;
   void begin_layer() override;
   void end() override;
 
   Tensor empty(int64_t rows, int64_t cols) override { return arena_.tensor(rows, cols); }
-  Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) override;   // cpu_linear.cpp
-  Tensor linear(Tensor x, const Linear& w) override;                                       // cpu_linear.cpp
+  Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) override;  // cpu_linear.cpp
+  Tensor linear(Tensor x, const Linear& w) override;                                      // cpu_linear.cpp
   Tensor rms_norm(Tensor x, const float* weight, float eps, int64_t width) override;
   Tensor rope(Tensor x, const RopeSpec& rope, int64_t head_dim, std::span<const int32_t> positions) override;
   Tensor add(Tensor a, Tensor b) override;
@@ -31,10 +31,10 @@ class CpuOps final : public Ops {
   Tensor gelu_mul(Tensor gate, Tensor up) override;
   Tensor columns(Tensor x, int64_t begin, int64_t n) override;
   Tensor rows(Tensor x, std::span<const int32_t> rows) override;
-  void kv_write(const AttentionSpec& spec, Tensor k, Tensor v, const Batch& batch) override;       // cpu_attention.cpp
+  void kv_write(const AttentionSpec& spec, Tensor k, Tensor v, const Batch& batch) override;  // cpu_attention.cpp
   void kv_write_one(const AttentionSpec& spec, Tensor n, const Batch& batch) override;
   Tensor attention(Tensor q, const AttentionSpec& spec, const Batch& batch) override;
-  Routing route(Tensor logits, int64_t top_k) override;                                            // cpu_experts.cpp
+  Routing route(Tensor logits, int64_t top_k) override;  // cpu_experts.cpp
   Tensor experts(Tensor x, const ExpertStack& stack, const Routing& routing) override;
   Tensor add_norm(Tensor x, Tensor h, const float* weight, float eps) override;
   Tensor head_norm_rope(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) override;
@@ -44,12 +44,12 @@ class CpuOps final : public Ops {
   // Runs fn(begin, end) over rows; small work stays on this thread. floats: how much one row touches.
   template <typename Fn>
   void for_rows(int64_t rows, int64_t floats, Fn&& fn) {
-    constexpr int64_t kWorth = 16384;   // floats that repay waking a thread
+    constexpr int64_t kWorth = 16384;  // floats that repay waking a thread
     if (rows * floats < 2 * kWorth) return fn(int64_t{0}, rows, 0);
     pool_.parallel_for(rows, std::max<int64_t>(1, kWorth / floats), std::forward<Fn>(fn));
   }
-  kernels::QuantRows quantise(Tensor x);                       // into the arena
-  const kernels::QuantRows& quantised(Tensor x);               // remembered for the last input
+  kernels::QuantRows quantise(Tensor x);          // into the arena
+  const kernels::QuantRows& quantised(Tensor x);  // remembered for the last input
   void matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, int64_t panel_begin, int64_t panel_end, Tensor out) const;
   void matmul_parallel(const Linear& w, Tensor x, Tensor out);
   void store(const AttentionSpec& spec, Tensor k, const Tensor* v, const Batch& batch);

@@ -142,7 +142,8 @@ class RefOps final : public Ops {
         const int32_t begin = spec.sliding_window > 0 ? std::max(0, span.position0 - spec.sliding_window + 1) : 0;
         std::vector<float> keys(static_cast<size_t>((end - begin) * dim));
         values.assign(keys.size(), 0);
-        for (int32_t p = begin; p < end; ++p) read(spec, span, p, kv_head, &keys[static_cast<size_t>((p - begin) * dim)], &values[static_cast<size_t>((p - begin) * dim)]);
+        for (int32_t p = begin; p < end; ++p)
+          read(spec, span, p, kv_head, &keys[static_cast<size_t>((p - begin) * dim)], &values[static_cast<size_t>((p - begin) * dim)]);
         for (int32_t r = 0; r < span.rows; ++r) {
           const int32_t hi = span.position0 + r + 1;
           const int32_t lo = spec.sliding_window > 0 ? std::max(0, hi - spec.sliding_window) : 0;

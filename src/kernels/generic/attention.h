@@ -23,7 +23,8 @@ template <class S>
 
 // Dims [d0, d0 + n) of a K tile into the scores of R rows.
 template <class S, bool F16, int R>
-[[gnu::always_inline]] inline void score_dims(const std::byte* tile, int64_t d0, int64_t n, const float* const (&q)[R], int64_t q0, typename S::F32 (&sum)[R][2]) {
+[[gnu::always_inline]] inline void score_dims(const std::byte* tile, int64_t d0, int64_t n, const float* const (&q)[R], int64_t q0,
+                                              typename S::F32 (&sum)[R][2]) {
   for (int64_t i = 0; i < n; ++i) {
     typename S::F32 k[2];
     if constexpr (F16) {
@@ -44,7 +45,8 @@ template <class S, bool F16, int R>
 
 // turned != null (one tensor): [2 * pairs][32] f32, and q holds the turned dims first, in that order.
 template <class S, bool F16, int R>
-[[gnu::noinline]] void score_tile(const std::byte* tile, const float* turned, int64_t pairs, int64_t head_dim, const float* const* rows_q, float* const* scores) {
+[[gnu::noinline]] void score_tile(const std::byte* tile, const float* turned, int64_t pairs, int64_t head_dim, const float* const* rows_q,
+                                  float* const* scores) {
   const float* q[R];
   typename S::F32 sum[R][2];
 #pragma GCC unroll 8
@@ -108,9 +110,11 @@ template <class S, bool F16, int R, int N>
       typename S::F32 v[N];
 #pragma GCC unroll 4
       for (int i = 0; i < N; ++i) {
-        if constexpr (F16) v[i] = lanes == kLanes ? S::load_f16(v_tiles[t] + 2 * (at + 16 * i)) : S::load_f16_n(v_tiles[t] + 2 * at, lanes);
-        else v[i] = lanes == kLanes ? S::load(reinterpret_cast<const float*>(v_tiles[t]) + at + 16 * i)
-                                    : S::load_n(reinterpret_cast<const float*>(v_tiles[t]) + at, lanes);
+        if constexpr (F16)
+          v[i] = lanes == kLanes ? S::load_f16(v_tiles[t] + 2 * (at + 16 * i)) : S::load_f16_n(v_tiles[t] + 2 * at, lanes);
+        else
+          v[i] = lanes == kLanes ? S::load(reinterpret_cast<const float*>(v_tiles[t]) + at + 16 * i)
+                                 : S::load_n(reinterpret_cast<const float*>(v_tiles[t]) + at, lanes);
       }
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
@@ -136,7 +140,7 @@ template <class S, bool F16, int R, int N>
     if (seen[r].begin > begin) begin = seen[r].begin;
     if (seen[r].end < end) end = seen[r].end;
   }
-  if (end < begin) end = begin;   // no position in common: [row.begin, begin) and [begin, row.end) still cover each row
+  if (end < begin) end = begin;  // no position in common: [row.begin, begin) and [begin, row.end) still cover each row
   const auto alone = [&](auto r, int32_t from, int32_t to) __attribute__((always_inline)) {
     if (from >= to) return;
     const float* const one[1] = {p[r.value]};
@@ -154,8 +158,10 @@ template <class S, bool F16, int R, int N>
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int i = 0; i < N; ++i) {
-      if (lanes == kLanes) S::store(o[r] + d0 + 16 * i, sum[r][i]);
-      else S::store_n(o[r] + d0, sum[r][i], lanes);
+      if (lanes == kLanes)
+        S::store(o[r] + d0 + 16 * i, sum[r][i]);
+      else
+        S::store_n(o[r] + d0, sum[r][i], lanes);
     }
 }
 
@@ -216,15 +222,19 @@ void attend_split_type(const AttendSplit& a) {
       score_rows<S, F16, S::kAttendRows>(a.k_tiles[t], a.one != nullptr ? turned : nullptr, pairs, a.head_dim, q, to, rows);
     }
     for (int64_t r = 0; r < rows; ++r) split_softmax<S>(weights[r], seen[r], a.m + index[r], a.l + index[r]);
-    if (a.one != nullptr) one_output<S, F16>(a.k_tiles, a.head_dim, weights, seen, o, rows);
-    else output_rows<S, F16, S::kAttendRows>(a, weights, seen, o, rows);
+    if (a.one != nullptr)
+      one_output<S, F16>(a.k_tiles, a.head_dim, weights, seen, o, rows);
+    else
+      output_rows<S, F16, S::kAttendRows>(a, weights, seen, o, rows);
   }
 }
 
 template <class S>
 void attend_split(const AttendSplit& a) {
-  if (a.kv_dtype == DType::f16) attend_split_type<S, true>(a);
-  else attend_split_type<S, false>(a);
+  if (a.kv_dtype == DType::f16)
+    attend_split_type<S, true>(a);
+  else
+    attend_split_type<S, false>(a);
 }
 
 template <class S>
@@ -249,8 +259,10 @@ void attend_merge(float ms, float ls, const float* os, int64_t head_dim, float* 
 template <class S>
 void attend_finish(float l, int64_t head_dim, float* o) {
   const auto by = S::set1(l);
-  if (l == 0.0f) each1<S>(o, head_dim, o, [&](auto) __attribute__((always_inline)) { return S::zero(); });
-  else each1<S>(o, head_dim, o, [&](auto x) __attribute__((always_inline)) { return S::div(x, by); });
+  if (l == 0.0f)
+    each1<S>(o, head_dim, o, [&](auto) __attribute__((always_inline)) { return S::zero(); });
+  else
+    each1<S>(o, head_dim, o, [&](auto x) __attribute__((always_inline)) { return S::div(x, by); });
 }
 
 // One position into its tile: a column of K, a row of V.
@@ -273,8 +285,10 @@ void store_v(const float* v, int64_t head_dim, DType kv_dtype, int64_t slot, std
   for (int64_t d = 0; d < head_dim; d += kLanes) {
     const int64_t n = head_dim - d < kLanes ? head_dim - d : kLanes;
     const auto x = S::load_n(v + d, n);
-    if (kv_dtype == DType::f32) S::store_n(reinterpret_cast<float*>(tile) + slot * head_dim + d, x, n);
-    else S::store_f16_n(tile + (slot * head_dim + d) * 2, x, n);
+    if (kv_dtype == DType::f32)
+      S::store_n(reinterpret_cast<float*>(tile) + slot * head_dim + d, x, n);
+    else
+      S::store_f16_n(tile + (slot * head_dim + d) * 2, x, n);
   }
 }
 

@@ -25,7 +25,8 @@ constexpr FormatTraits format_traits(DType t) {
     case DType::q5_0: return {Codes::offset, 16, 31, false, false, false};
     case DType::q5_1: return {Codes::offset, 0, 31, false, true, false};
     case DType::q8_0: return {Codes::signed_bytes, 0, 128, false, false, false};
-    case DType::iq4_nl: case DType::iq4_xs: return {Codes::iq4_table, 0, 127, false, false, false};
+    case DType::iq4_nl:
+    case DType::iq4_xs: return {Codes::iq4_table, 0, 127, false, false, false};
     case DType::mxfp4: return {Codes::e2m1_table, 0, 12, false, false, false};
     case DType::nvfp4: return {Codes::e2m1_table, 0, 12, true, false, false};
     case DType::q2_k: return {Codes::offset, 0, 3, true, true, true};
@@ -54,15 +55,19 @@ struct Format {
     } else {
       if constexpr (kShape.plane4 != 0) {
         const auto nibbles = S::load_b(tile + g * 256 + 64 * (kq % 4));
-        if constexpr (kq < 4) c = S::and_b(nibbles, S::set1_b(0x0F));
-        else c = S::and_b(S::template shr_b<4>(nibbles), S::set1_b(0x0F));
+        if constexpr (kq < 4)
+          c = S::and_b(nibbles, S::set1_b(0x0F));
+        else
+          c = S::and_b(S::template shr_b<4>(nibbles), S::set1_b(0x0F));
       }
       if constexpr (kShape.plane2 != 0) {
         constexpr int from = 2 * (kq / 2), to = kShape.plane4 != 0 ? 4 : 0;
         const auto pairs = shifted<from, to>(S::load_b(tile + kShape.plane2_at(groups) + g * 128 + 64 * (kq % 2)));
         const auto mask = S::set1_b(static_cast<uint8_t>(3 << to));
-        if constexpr (kShape.plane4 != 0) c = S::and_or(pairs, mask, c);
-        else c = S::and_b(pairs, mask);
+        if constexpr (kShape.plane4 != 0)
+          c = S::and_or(pairs, mask, c);
+        else
+          c = S::and_b(pairs, mask);
       }
       if constexpr (kShape.plane1 != 0) {
         constexpr int to = kShape.plane4 != 0 ? 4 : 2;
@@ -75,7 +80,9 @@ struct Format {
     return S::template finish<kSigned, kTraits.offset>(c);
   }
 
-  struct Head { F32 d, dmin; };
+  struct Head {
+    F32 d, dmin;
+  };
 
   [[gnu::always_inline]] static inline Head head(const std::byte* tile, int64_t groups) {
     Head h{};
@@ -87,12 +94,12 @@ struct Format {
   // Scale of group g (half 0 or 1 of it, where a scale serves 16 elements).
   [[gnu::always_inline]] static inline F32 scale(const Head& h, const std::byte* tile, int64_t groups, int64_t g, int half) {
     const std::byte* at = tile + kShape.scales_at(groups) + g * kShape.scale_bytes;
-    if constexpr (T == DType::mxfp4) {   // 2^(e - 128): e = 0, 1 are subnormal
+    if constexpr (T == DType::mxfp4) {  // 2^(e - 128): e = 0, 1 are subnormal
       const auto e = S::load_u8(at);
       const auto normal = S::template shl_i<23>(S::sub_i(e, S::set1_i(1)));
       const auto small = S::select(S::equal_i(e, S::set1_i(0)), S::from_bits(S::set1_i(0x00200000)), S::from_bits(S::set1_i(0x00400000)));
       return S::select(S::less_i(e, S::set1_i(2)), small, S::from_bits(normal));
-    } else if constexpr (T == DType::nvfp4) {   // unsigned E4M3, halved; 0x7F stands for 0
+    } else if constexpr (T == DType::nvfp4) {  // unsigned E4M3, halved; 0x7F stands for 0
       const auto x = S::load_u8(at + 16 * half);
       const auto low = S::and_i(x, S::set1_i(0x7F));
       const auto normal = S::from_bits(S::add_i(S::template shl_i<20>(low), S::set1_i(119 << 23)));
@@ -129,9 +136,12 @@ struct Format {
   // Bit field moved from bit `from` to bit `to` of its byte; the rest is to be masked off.
   template <int from, int to>
   [[gnu::always_inline]] static inline U8 shifted(U8 a) {
-    if constexpr (from > to) return S::template shr_b<from - to>(a);
-    else if constexpr (from < to) return S::template shl_b<to - from>(a);
-    else return a;
+    if constexpr (from > to)
+      return S::template shr_b<from - to>(a);
+    else if constexpr (from < to)
+      return S::template shl_b<to - from>(a);
+    else
+      return a;
   }
 };
 

@@ -13,7 +13,7 @@ struct ExpParts {
 
 template <class S>
 [[gnu::always_inline]] inline ExpParts<S> exp_parts(typename S::F32 x) {
-  const auto magic = S::set1(12582912.0f);   // 1.5 * 2^23: adding it rounds to nearest even
+  const auto magic = S::set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to nearest even
   const auto t = S::fma(x, S::set1(1.44269504088896341f), magic);
   const auto nf = S::sub(t, magic);
   // ln2 as the sum of two floats
@@ -30,7 +30,7 @@ template <class S>
 }
 
 template <class S>
-[[gnu::always_inline]] inline typename S::F32 power_of_two(typename S::I32 n) {   // -126 <= n <= 127
+[[gnu::always_inline]] inline typename S::F32 power_of_two(typename S::I32 n) {  // -126 <= n <= 127
   return S::from_bits(S::template shl_i<23>(S::add_i(n, S::set1_i(127))));
 }
 
@@ -39,7 +39,7 @@ template <class S>
 [[gnu::always_inline]] inline typename S::F32 exp(typename S::F32 x) {
   x = S::min(S::set1(89.0f), S::max(S::set1(-104.0f), x));
   const auto e = exp_parts<S>(x);
-  const auto half = S::template sra_i<1>(e.n);   // 2^n in two factors: n reaches from -150 to 128
+  const auto half = S::template sra_i<1>(e.n);  // 2^n in two factors: n reaches from -150 to 128
   const auto y = S::add(e.p, S::set1(1.0f));
   return S::mul(S::mul(y, power_of_two<S>(half)), power_of_two<S>(S::sub_i(e.n, half)));
 }
@@ -47,7 +47,7 @@ template <class S>
 // tanh(x) = m / (m + 2) with m = exp(2|x|) - 1, small x included.
 template <class S>
 [[gnu::always_inline]] inline typename S::F32 tanh(typename S::F32 x) {
-  const auto a = S::min(S::set1(10.0f), S::abs(x));   // tanh(10) rounds to 1
+  const auto a = S::min(S::set1(10.0f), S::abs(x));  // tanh(10) rounds to 1
   const auto e = exp_parts<S>(S::add(a, a));
   const auto scale = power_of_two<S>(e.n);
   const auto m = S::fma(e.p, scale, S::sub(scale, S::set1(1.0f)));

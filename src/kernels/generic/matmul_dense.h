@@ -9,9 +9,12 @@ namespace carat::kernels {
 
 template <class S, DType T>
 [[gnu::always_inline]] inline typename S::F32 load_weights(const std::byte* panel, int64_t k) {
-  if constexpr (T == DType::f32) return S::load(reinterpret_cast<const float*>(panel) + k * kLanes);
-  else if constexpr (T == DType::f16) return S::load_f16(panel + k * kLanes * 2);
-  else return S::load_bf16(panel + k * kLanes * 2);
+  if constexpr (T == DType::f32)
+    return S::load(reinterpret_cast<const float*>(panel) + k * kLanes);
+  else if constexpr (T == DType::f16)
+    return S::load_f16(panel + k * kLanes * 2);
+  else
+    return S::load_bf16(panel + k * kLanes * 2);
 }
 
 template <class S, DType T, int R, int P>
@@ -68,7 +71,7 @@ void matmul_dense(const DenseMatmul& a) {
     case DType::f32: return matmul_dense_type<S, DType::f32>(a);
     case DType::f16: return matmul_dense_type<S, DType::f16>(a);
     case DType::bf16: return matmul_dense_type<S, DType::bf16>(a);
-    default: return;   // not a dense type: the caller's mistake, nothing is written
+    default: return;  // not a dense type: the caller's mistake, nothing is written
   }
 }
 

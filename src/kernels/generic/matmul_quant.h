@@ -11,8 +11,8 @@
 namespace carat::kernels {
 
 inline constexpr int kHalvesPerTile = kTileK / 16;
-inline constexpr int kRowBlock = 128;    // rows that share an unpacked tile
-inline constexpr int kPanelBlock = 8;    // panels that share a tile of activations
+inline constexpr int kRowBlock = 128;  // rows that share an unpacked tile
+inline constexpr int kPanelBlock = 8;  // panels that share a tile of activations
 
 // Codes and scales straight from the panel.
 template <class S, DType T>
@@ -32,7 +32,9 @@ struct DirectSource {
   }
 
   template <int kq>
-  [[gnu::always_inline]] inline typename S::U8 code(int64_t g) const { return F::template code<kq>(tile, groups, g); }
+  [[gnu::always_inline]] inline typename S::U8 code(int64_t g) const {
+    return F::template code<kq>(tile, groups, g);
+  }
   [[gnu::always_inline]] inline typename S::F32 scale(int64_t g, int half) const { return F::scale(head, tile, groups, g, half); }
   [[gnu::always_inline]] inline typename S::F32 minimum(int64_t g, int half) const { return F::minimum(head, tile, groups, g, half); }
 };
@@ -52,17 +54,19 @@ struct ScratchSource {
 
   [[gnu::always_inline]] inline void prefetch(int64_t) const {}
   template <int kq>
-  [[gnu::always_inline]] inline typename S::U8 code(int64_t g) const { return S::load_b(tile->codes[g][kq]); }
+  [[gnu::always_inline]] inline typename S::U8 code(int64_t g) const {
+    return S::load_b(tile->codes[g][kq]);
+  }
   [[gnu::always_inline]] inline typename S::F32 scale(int64_t g, int half) const { return S::load(tile->scale[Halves ? 2 * g + half : g]); }
   [[gnu::always_inline]] inline typename S::F32 minimum(int64_t g, int half) const { return S::load(tile->minimum[Halves ? 2 * g + half : g]); }
 };
 
 // The activations of a tile, from the first row of a register tile on.
 struct RowTile {
-  const int8_t* q;        // [row][kTileK]
-  const float* scale;     // [row][kGroupsPerTile]
-  const int32_t* start;   // [row][kHalvesPerTile]: where the integer sum begins
-  const float* sums;      // [row][kHalvesPerTile]: float(sum of q) * scale
+  const int8_t* q;       // [row][kTileK]
+  const float* scale;    // [row][kGroupsPerTile]
+  const int32_t* start;  // [row][kHalvesPerTile]: where the integer sum begins
+  const float* sums;     // [row][kHalvesPerTile]: float(sum of q) * scale
 };
 
 // acc[p][row][16] += this tile.
@@ -107,8 +111,7 @@ template <class S, class Source, int R, int P>
       for (int r = 0; r < R; ++r) {
         const auto as = S::set1(x.scale[r * kGroupsPerTile + g]);
 #pragma GCC unroll 8
-        for (int p = 0; p < P; ++p)
-          sum[r][p] = S::fma(S::to_f32(dot[r][p].end(x.start + r * kHalvesPerTile + part)), S::mul(scale[p], as), sum[r][p]);
+        for (int p = 0; p < P; ++p) sum[r][p] = S::fma(S::to_f32(dot[r][p].end(x.start + r * kHalvesPerTile + part)), S::mul(scale[p], as), sum[r][p]);
         if constexpr (Source::kMinima) {
           const auto s = S::set1(x.sums[r * kHalvesPerTile + part]);
 #pragma GCC unroll 8
@@ -205,7 +208,7 @@ struct QuantBlock {
   using Scratch = ScratchSource<S, Direct::kHalves, Direct::kMinima, Direct::kSigned, Direct::kFlush>;
 
   alignas(64) float acc[kPanelBlock][kRowBlock][kLanes];
-  alignas(64) int8_t q[kRowBlock][kTileK];   // the tile's activations, rows close together
+  alignas(64) int8_t q[kRowBlock][kTileK];  // the tile's activations, rows close together
   alignas(64) int32_t start[kRowBlock][kHalvesPerTile];
   alignas(64) float sums[kRowBlock][kHalvesPerTile];
   alignas(64) float scale[kRowBlock][kGroupsPerTile];
@@ -278,7 +281,7 @@ void matmul_quant(const QuantMatmul& a) {
     case DType::iq4_xs: return matmul_quant_format<S, DType::iq4_xs>(a);
     case DType::mxfp4: return matmul_quant_format<S, DType::mxfp4>(a);
     case DType::nvfp4: return matmul_quant_format<S, DType::nvfp4>(a);
-    default: return;   // not a quantised type: the caller's mistake, nothing is written
+    default: return;  // not a quantised type: the caller's mistake, nothing is written
   }
 }
 

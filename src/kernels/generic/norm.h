@@ -27,8 +27,10 @@ template <class S>
 template <class S>
 void rms_norm(const float* x, const float* w, float eps, int64_t n, float* out) {
   const auto by = S::set1(inverse_rms<S>(x, eps, n));
-  if (w == nullptr) each1<S>(x, n, out, [&](auto v) __attribute__((always_inline)) { return S::mul(v, by); });
-  else each2<S>(x, w, n, out, [&](auto v, auto g) __attribute__((always_inline)) { return S::mul(S::mul(v, by), g); });
+  if (w == nullptr)
+    each1<S>(x, n, out, [&](auto v) __attribute__((always_inline)) { return S::mul(v, by); });
+  else
+    each2<S>(x, w, n, out, [&](auto v, auto g) __attribute__((always_inline)) { return S::mul(S::mul(v, by), g); });
 }
 
 template <class S>

@@ -16,8 +16,10 @@ struct Visible {
 
 template <class S, bool F16>
 [[gnu::always_inline]] inline typename S::F32 load_kv(const std::byte* tile, int64_t index) {
-  if constexpr (F16) return S::load_f16(tile + 2 * index);
-  else return S::load(reinterpret_cast<const float*>(tile) + index);
+  if constexpr (F16)
+    return S::load_f16(tile + 2 * index);
+  else
+    return S::load(reinterpret_cast<const float*>(tile) + index);
 }
 
 // q in the order of the scores: (q_i, q_{i + half}) for turned i, then the others times their norm weight.
@@ -52,12 +54,13 @@ void turn_tile(const OneTensor& one, const std::byte* tile, int64_t index, int64
 
 // 16 head dims of R rows: sums[r][d] are 16 strided lanes over the positions, ascending; then the tree.
 template <class S, bool F16, int R>
-[[gnu::noinline]] void one_output_block(const std::byte* const* tiles, int64_t d0, int64_t dims, const float* const* rows_p, const Visible* seen, float* const* o) {
-  constexpr int D = S::kOneDims;   // dims in registers at a time
+[[gnu::noinline]] void one_output_block(const std::byte* const* tiles, int64_t d0, int64_t dims, const float* const* rows_p, const Visible* seen,
+                                        float* const* o) {
+  constexpr int D = S::kOneDims;  // dims in registers at a time
   typename S::F32 lanes[R][kLanes];
   const float* p[R];
-  int32_t first = seen[0].begin, last = seen[0].end;           // any row sees
-  int32_t all_first = seen[0].begin, all_last = seen[0].end;   // every row sees
+  int32_t first = seen[0].begin, last = seen[0].end;          // any row sees
+  int32_t all_first = seen[0].begin, all_last = seen[0].end;  // every row sees
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     p[r] = rows_p[r];
@@ -68,7 +71,7 @@ template <class S, bool F16, int R>
     for (int d = 0; d < kLanes; ++d) lanes[r][d] = S::zero();
   }
   for (int64_t d = 0; d < dims; d += D) {
-    const int64_t left = dims - d;   // a short block repeats its last dim and drops the copies
+    const int64_t left = dims - d;  // a short block repeats its last dim and drops the copies
     int64_t row[D];
 #pragma GCC unroll 4
     for (int i = 0; i < D; ++i) row[i] = (d0 + d + (i < left ? i : left - 1)) * kTilePositions;
@@ -111,8 +114,7 @@ template <class S, bool F16, int R = S::kOneRows>
 void one_output(const std::byte* const* tiles, int64_t head_dim, const float* const* p, const Visible* seen, float* const* o, int64_t rows) {
   int64_t r = 0;
   for (; r + R <= rows; r += R)
-    for (int64_t d = 0; d < head_dim; d += kLanes)
-      one_output_block<S, F16, R>(tiles, d, head_dim - d < kLanes ? head_dim - d : kLanes, p + r, seen + r, o + r);
+    for (int64_t d = 0; d < head_dim; d += kLanes) one_output_block<S, F16, R>(tiles, d, head_dim - d < kLanes ? head_dim - d : kLanes, p + r, seen + r, o + r);
   if constexpr (R > 1)
     if (r < rows) one_output<S, F16, R / 2>(tiles, head_dim, p + r, seen + r, o + r, rows - r);
 }

@@ -8,7 +8,7 @@ namespace carat::kernels {
 
 template <class S>
 void quantise_rows(const float* x, int64_t ldx, int64_t rows, int64_t k, int8_t* q, float* scale, int32_t* sum16) {
-  const auto magic = S::set1(12582912.0f);   // 1.5 * 2^23: adding it rounds to nearest even
+  const auto magic = S::set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to nearest even
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t g = 0; g < k / kGroup; ++g) {
       const float* from = x + r * ldx + g * kGroup;
@@ -17,7 +17,7 @@ void quantise_rows(const float* x, int64_t ldx, int64_t rows, int64_t k, int8_t*
       const int32_t bits = S::reduce_max_i(S::max_i(S::bits(S::abs(v0)), S::bits(S::abs(v1))));
       const float amax = __builtin_bit_cast(float, bits);
       float inverse = 127.0f / amax, s = amax / 127.0f;
-      if (bits >= 0x7F800000) {          // inf or NaN in the row shows in the result
+      if (bits >= 0x7F800000) {  // inf or NaN in the row shows in the result
         s = __builtin_bit_cast(float, 0x7FC00000);
         inverse = 0.0f;
       } else if (!(inverse < __builtin_inff())) {

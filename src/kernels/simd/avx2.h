@@ -15,7 +15,7 @@ struct Avx2 {
   static constexpr int kDensePanels = 1;
   static constexpr int kDecodePanels = 4;
   static constexpr int kAttendRows = 2;
-  static constexpr int kOneRows = 2;   // one-tensor output: rows x head dims
+  static constexpr int kOneRows = 2;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 2;
   // maddubs adds two products in 16 bits; this many such sums of code * 127 fit.
   static constexpr int flush_every(int max_code) {
@@ -24,18 +24,32 @@ struct Avx2 {
     return n > 4 ? 4 : n;
   }
 
-  struct F32 { __m256 v[2]; };
-  struct I32 { __m256i v[2]; };
-  struct U8 { __m256i v[2]; };
-  struct Mask { __m256 v[2]; };
+  struct F32 {
+    __m256 v[2];
+  };
+  struct I32 {
+    __m256i v[2];
+  };
+  struct U8 {
+    __m256i v[2];
+  };
+  struct Mask {
+    __m256 v[2];
+  };
   using Q = __m256i;
 
   template <typename F>
-  [[gnu::always_inline]] static inline F32 each(F f) { return {{f(0), f(1)}}; }
+  [[gnu::always_inline]] static inline F32 each(F f) {
+    return {{f(0), f(1)}};
+  }
   template <typename F>
-  [[gnu::always_inline]] static inline I32 each_i(F f) { return {{f(0), f(1)}}; }
+  [[gnu::always_inline]] static inline I32 each_i(F f) {
+    return {{f(0), f(1)}};
+  }
   template <typename F>
-  [[gnu::always_inline]] static inline U8 each_b(F f) { return {{f(0), f(1)}}; }
+  [[gnu::always_inline]] static inline U8 each_b(F f) {
+    return {{f(0), f(1)}};
+  }
   // Lanes below n, as full words.
   [[gnu::always_inline]] static inline __m256i below(int64_t n, int half) {
     const int32_t left = static_cast<int32_t>(n > 16 ? 16 : n < 0 ? 0 : n) - 8 * half;
@@ -70,7 +84,8 @@ struct Avx2 {
   }
   [[gnu::always_inline]] static inline F32 load_bf16(const void* p) {
     const auto* h = static_cast<const __m128i*>(p);
-    return each([&](int i) __attribute__((always_inline)) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(h + i)), 16)); });
+    return each([&](int i)
+                    __attribute__((always_inline)) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(h + i)), 16)); });
   }
   [[gnu::always_inline]] static inline void store_f16(void* p, F32 a) {
     auto* h = static_cast<__m128i*>(p);
@@ -105,7 +120,8 @@ struct Avx2 {
     return each([&](int i) __attribute__((always_inline)) { return _mm256_or_ps(_mm256_andnot_ps(bit, magnitude.v[i]), _mm256_and_ps(bit, sign.v[i])); });
   }
   [[gnu::always_inline]] static inline Mask range(int64_t begin, int64_t end) {
-    return {{_mm256_castsi256_ps(_mm256_andnot_si256(below(begin, 0), below(end, 0))), _mm256_castsi256_ps(_mm256_andnot_si256(below(begin, 1), below(end, 1)))}};
+    return {
+        {_mm256_castsi256_ps(_mm256_andnot_si256(below(begin, 0), below(end, 0))), _mm256_castsi256_ps(_mm256_andnot_si256(below(begin, 1), below(end, 1)))}};
   }
   [[gnu::always_inline]] static inline F32 select(Mask m, F32 a, F32 b) {
     return {{_mm256_blendv_ps(b.v[0], a.v[0], m.v[0]), _mm256_blendv_ps(b.v[1], a.v[1], m.v[1])}};
@@ -118,9 +134,13 @@ struct Avx2 {
   [[gnu::always_inline]] static inline I32 max_i(I32 a, I32 b) { return {{_mm256_max_epi32(a.v[0], b.v[0]), _mm256_max_epi32(a.v[1], b.v[1])}}; }
   [[gnu::always_inline]] static inline I32 and_i(I32 a, I32 b) { return {{_mm256_and_si256(a.v[0], b.v[0]), _mm256_and_si256(a.v[1], b.v[1])}}; }
   template <int N>
-  [[gnu::always_inline]] static inline I32 shl_i(I32 a) { return {{_mm256_slli_epi32(a.v[0], N), _mm256_slli_epi32(a.v[1], N)}}; }
+  [[gnu::always_inline]] static inline I32 shl_i(I32 a) {
+    return {{_mm256_slli_epi32(a.v[0], N), _mm256_slli_epi32(a.v[1], N)}};
+  }
   template <int N>
-  [[gnu::always_inline]] static inline I32 sra_i(I32 a) { return {{_mm256_srai_epi32(a.v[0], N), _mm256_srai_epi32(a.v[1], N)}}; }
+  [[gnu::always_inline]] static inline I32 sra_i(I32 a) {
+    return {{_mm256_srai_epi32(a.v[0], N), _mm256_srai_epi32(a.v[1], N)}};
+  }
   [[gnu::always_inline]] static inline Mask less_i(I32 a, I32 b) {
     return {{_mm256_castsi256_ps(_mm256_cmpgt_epi32(b.v[0], a.v[0])), _mm256_castsi256_ps(_mm256_cmpgt_epi32(b.v[1], a.v[1]))}};
   }
@@ -158,9 +178,13 @@ struct Avx2 {
   [[gnu::always_inline]] static inline U8 or_b(U8 a, U8 b) { return {{_mm256_or_si256(a.v[0], b.v[0]), _mm256_or_si256(a.v[1], b.v[1])}}; }
   [[gnu::always_inline]] static inline U8 and_or(U8 a, U8 mask, U8 c) { return or_b(and_b(a, mask), c); }
   template <int N>
-  [[gnu::always_inline]] static inline U8 shl_b(U8 a) { return {{_mm256_slli_epi16(a.v[0], N), _mm256_slli_epi16(a.v[1], N)}}; }
+  [[gnu::always_inline]] static inline U8 shl_b(U8 a) {
+    return {{_mm256_slli_epi16(a.v[0], N), _mm256_slli_epi16(a.v[1], N)}};
+  }
   template <int N>
-  [[gnu::always_inline]] static inline U8 shr_b(U8 a) { return {{_mm256_srli_epi16(a.v[0], N), _mm256_srli_epi16(a.v[1], N)}}; }
+  [[gnu::always_inline]] static inline U8 shr_b(U8 a) {
+    return {{_mm256_srli_epi16(a.v[0], N), _mm256_srli_epi16(a.v[1], N)}};
+  }
   [[gnu::always_inline]] static inline U8 lookup(const int8_t* table, U8 index) {
     const __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
     return {{_mm256_shuffle_epi8(t, index.v[0]), _mm256_shuffle_epi8(t, index.v[1])}};
@@ -168,11 +192,15 @@ struct Avx2 {
 
   // ---- the 4-way dot: u8 x s8. VNNI takes signed codes with 128 added; maddubs takes their magnitude, the sign goes to the activation.
   template <bool kSigned, int kOffset>
-  static constexpr int start_offset() { return kSigned ? (kVnni ? 128 : 0) : kOffset; }
+  static constexpr int start_offset() {
+    return kSigned ? (kVnni ? 128 : 0) : kOffset;
+  }
   template <bool kSigned, int kOffset>
   [[gnu::always_inline]] static inline U8 finish(U8 code) {
-    if constexpr (kSigned && kVnni) return {{_mm256_xor_si256(code.v[0], _mm256_set1_epi8(-128)), _mm256_xor_si256(code.v[1], _mm256_set1_epi8(-128))}};
-    else return code;
+    if constexpr (kSigned && kVnni)
+      return {{_mm256_xor_si256(code.v[0], _mm256_set1_epi8(-128)), _mm256_xor_si256(code.v[1], _mm256_set1_epi8(-128))}};
+    else
+      return code;
   }
   [[gnu::always_inline]] static inline Q broadcast4(const int8_t* q) {
     int32_t four;
@@ -193,8 +221,10 @@ struct Avx2 {
           sum[i] = _mm256_dpbusd_avx_epi32(sum[i], code.v[i], q);
         } else {
           __m256i p;
-          if constexpr (kSigned) p = _mm256_maddubs_epi16(_mm256_abs_epi8(code.v[i]), _mm256_sign_epi8(q, code.v[i]));
-          else p = _mm256_maddubs_epi16(code.v[i], q);
+          if constexpr (kSigned)
+            p = _mm256_maddubs_epi16(_mm256_abs_epi8(code.v[i]), _mm256_sign_epi8(q, code.v[i]));
+          else
+            p = _mm256_maddubs_epi16(code.v[i], q);
           pairs[i] = kStep % kFlush == 0 ? p : _mm256_add_epi16(pairs[i], p);
           if constexpr ((kStep + 1) % kFlush == 0 || kStep + 1 == kSteps) {
             const auto quads = _mm256_madd_epi16(pairs[i], _mm256_set1_epi16(1));

@@ -15,7 +15,7 @@ struct Avx512 {
   static constexpr int kDensePanels = 3;
   static constexpr int kDecodePanels = 4;
   static constexpr int kAttendRows = 8;
-  static constexpr int kOneRows = 4;   // one-tensor output: rows x head dims
+  static constexpr int kOneRows = 4;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 4;
   // maddubs adds two products in 16 bits; this many such sums of code * 127 fit.
   static constexpr int flush_every(int max_code) {
@@ -60,7 +60,8 @@ struct Avx512 {
   [[gnu::always_inline]] static inline F32 neg(F32 a) { return from_bits(_mm512_xor_si512(bits(a), _mm512_set1_epi32(INT32_MIN))); }
   [[gnu::always_inline]] static inline F32 abs(F32 a) { return from_bits(_mm512_and_si512(bits(a), _mm512_set1_epi32(INT32_MAX))); }
   [[gnu::always_inline]] static inline F32 copy_sign(F32 magnitude, F32 sign) {
-    return from_bits(_mm512_or_si512(_mm512_and_si512(bits(magnitude), _mm512_set1_epi32(INT32_MAX)), _mm512_and_si512(bits(sign), _mm512_set1_epi32(INT32_MIN))));
+    return from_bits(
+        _mm512_or_si512(_mm512_and_si512(bits(magnitude), _mm512_set1_epi32(INT32_MAX)), _mm512_and_si512(bits(sign), _mm512_set1_epi32(INT32_MIN))));
   }
   [[gnu::always_inline]] static inline Mask range(int64_t begin, int64_t end) {
     const int64_t b = begin < 0 ? 0 : begin, e = end < 0 ? 0 : end;
@@ -75,9 +76,13 @@ struct Avx512 {
   [[gnu::always_inline]] static inline I32 max_i(I32 a, I32 b) { return _mm512_max_epi32(a, b); }
   [[gnu::always_inline]] static inline I32 and_i(I32 a, I32 b) { return _mm512_and_si512(a, b); }
   template <int N>
-  [[gnu::always_inline]] static inline I32 shl_i(I32 a) { return _mm512_slli_epi32(a, N); }
+  [[gnu::always_inline]] static inline I32 shl_i(I32 a) {
+    return _mm512_slli_epi32(a, N);
+  }
   template <int N>
-  [[gnu::always_inline]] static inline I32 sra_i(I32 a) { return _mm512_srai_epi32(a, N); }
+  [[gnu::always_inline]] static inline I32 sra_i(I32 a) {
+    return _mm512_srai_epi32(a, N);
+  }
   [[gnu::always_inline]] static inline Mask less_i(I32 a, I32 b) { return _mm512_cmpgt_epi32_mask(b, a); }
   [[gnu::always_inline]] static inline Mask equal_i(I32 a, I32 b) { return _mm512_cmpeq_epi32_mask(a, b); }
   [[gnu::always_inline]] static inline I32 bits(F32 a) { return _mm512_castps_si512(a); }
@@ -95,20 +100,28 @@ struct Avx512 {
   [[gnu::always_inline]] static inline U8 or_b(U8 a, U8 b) { return _mm512_or_si512(a, b); }
   [[gnu::always_inline]] static inline U8 and_or(U8 a, U8 mask, U8 c) { return _mm512_ternarylogic_epi32(a, mask, c, 0xEA); }
   template <int N>
-  [[gnu::always_inline]] static inline U8 shl_b(U8 a) { return _mm512_slli_epi16(a, N); }
+  [[gnu::always_inline]] static inline U8 shl_b(U8 a) {
+    return _mm512_slli_epi16(a, N);
+  }
   template <int N>
-  [[gnu::always_inline]] static inline U8 shr_b(U8 a) { return _mm512_srli_epi16(a, N); }
+  [[gnu::always_inline]] static inline U8 shr_b(U8 a) {
+    return _mm512_srli_epi16(a, N);
+  }
   [[gnu::always_inline]] static inline U8 lookup(const int8_t* table, U8 index) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), index);
   }
 
   // ---- the 4-way dot: u8 x s8. VNNI takes signed codes with 128 added; maddubs takes their magnitude, the sign goes to the activation.
   template <bool kSigned, int kOffset>
-  static constexpr int start_offset() { return kSigned ? (kVnni ? 128 : 0) : kOffset; }
+  static constexpr int start_offset() {
+    return kSigned ? (kVnni ? 128 : 0) : kOffset;
+  }
   template <bool kSigned, int kOffset>
   [[gnu::always_inline]] static inline U8 finish(U8 code) {
-    if constexpr (kSigned && kVnni) return _mm512_xor_si512(code, set1_b(0x80));
-    else return code;
+    if constexpr (kSigned && kVnni)
+      return _mm512_xor_si512(code, set1_b(0x80));
+    else
+      return code;
   }
   [[gnu::always_inline]] static inline Q broadcast4(const int8_t* q) {
     int32_t four;
@@ -127,8 +140,10 @@ struct Avx512 {
         sum = _mm512_dpbusd_epi32(sum, code, q);
       } else {
         __m512i p;
-        if constexpr (kSigned) p = _mm512_maddubs_epi16(_mm512_abs_epi8(code), _mm512_mask_sub_epi8(q, _mm512_movepi8_mask(code), _mm512_setzero_si512(), q));
-        else p = _mm512_maddubs_epi16(code, q);
+        if constexpr (kSigned)
+          p = _mm512_maddubs_epi16(_mm512_abs_epi8(code), _mm512_mask_sub_epi8(q, _mm512_movepi8_mask(code), _mm512_setzero_si512(), q));
+        else
+          p = _mm512_maddubs_epi16(code, q);
         pairs = kStep % kFlush == 0 ? p : _mm512_add_epi16(pairs, p);
         if constexpr ((kStep + 1) % kFlush == 0 || kStep + 1 == kSteps) {
           const auto quads = _mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
@@ -137,8 +152,10 @@ struct Avx512 {
       }
     }
     [[gnu::always_inline]] inline I32 end(const int32_t* start) {
-      if constexpr (kVnni || kSigned) return sum;
-      else return _mm512_add_epi32(sum, _mm512_set1_epi32(*start));
+      if constexpr (kVnni || kSigned)
+        return sum;
+      else
+        return _mm512_add_epi32(sum, _mm512_set1_epi32(*start));
     }
   };
 

@@ -15,24 +15,40 @@ struct Neon {
   static constexpr int kDensePanels = 1;
   static constexpr int kDecodePanels = 4;
   static constexpr int kAttendRows = 2;
-  static constexpr int kOneRows = 2;   // one-tensor output: rows x head dims
+  static constexpr int kOneRows = 2;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 2;
   static constexpr int flush_every(int) { return 1; }
 
-  struct F32 { float32x4_t v[4]; };
-  struct I32 { int32x4_t v[4]; };
-  struct U8 { uint8x16_t v[4]; };
-  struct Mask { uint32x4_t v[4]; };
+  struct F32 {
+    float32x4_t v[4];
+  };
+  struct I32 {
+    int32x4_t v[4];
+  };
+  struct U8 {
+    uint8x16_t v[4];
+  };
+  struct Mask {
+    uint32x4_t v[4];
+  };
   using Q = int8x16_t;
 
   template <typename F>
-  [[gnu::always_inline]] static inline F32 each(F f) { return {{f(0), f(1), f(2), f(3)}}; }
+  [[gnu::always_inline]] static inline F32 each(F f) {
+    return {{f(0), f(1), f(2), f(3)}};
+  }
   template <typename F>
-  [[gnu::always_inline]] static inline I32 each_i(F f) { return {{f(0), f(1), f(2), f(3)}}; }
+  [[gnu::always_inline]] static inline I32 each_i(F f) {
+    return {{f(0), f(1), f(2), f(3)}};
+  }
   template <typename F>
-  [[gnu::always_inline]] static inline U8 each_b(F f) { return {{f(0), f(1), f(2), f(3)}}; }
+  [[gnu::always_inline]] static inline U8 each_b(F f) {
+    return {{f(0), f(1), f(2), f(3)}};
+  }
   template <typename F>
-  [[gnu::always_inline]] static inline Mask each_m(F f) { return {{f(0), f(1), f(2), f(3)}}; }
+  [[gnu::always_inline]] static inline Mask each_m(F f) {
+    return {{f(0), f(1), f(2), f(3)}};
+  }
   [[gnu::always_inline]] static inline uint32x4_t below(int64_t n, int quarter) {
     static constexpr int32_t kIota[4] = {0, 1, 2, 3};
     const auto left = static_cast<int32_t>(n > 16 ? 16 : n < 0 ? 0 : n) - 4 * quarter;
@@ -41,8 +57,12 @@ struct Neon {
 
   // ---- f32
   [[gnu::always_inline]] static inline F32 zero() { return set1(0.0f); }
-  [[gnu::always_inline]] static inline F32 set1(float x) { return each([&](int) __attribute__((always_inline)) { return vdupq_n_f32(x); }); }
-  [[gnu::always_inline]] static inline F32 load(const float* p) { return each([&](int i) __attribute__((always_inline)) { return vld1q_f32(p + 4 * i); }); }
+  [[gnu::always_inline]] static inline F32 set1(float x) {
+    return each([&](int) __attribute__((always_inline)) { return vdupq_n_f32(x); });
+  }
+  [[gnu::always_inline]] static inline F32 load(const float* p) {
+    return each([&](int i) __attribute__((always_inline)) { return vld1q_f32(p + 4 * i); });
+  }
   [[gnu::always_inline]] static inline void store(float* p, F32 a) {
     for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, a.v[i]);
   }
@@ -82,10 +102,18 @@ struct Neon {
     store_f16(h, a);
     __builtin_memcpy(p, h, static_cast<size_t>(2 * n));
   }
-  [[gnu::always_inline]] static inline F32 add(F32 a, F32 b) { return each([&](int i) __attribute__((always_inline)) { return vaddq_f32(a.v[i], b.v[i]); }); }
-  [[gnu::always_inline]] static inline F32 sub(F32 a, F32 b) { return each([&](int i) __attribute__((always_inline)) { return vsubq_f32(a.v[i], b.v[i]); }); }
-  [[gnu::always_inline]] static inline F32 mul(F32 a, F32 b) { return each([&](int i) __attribute__((always_inline)) { return vmulq_f32(a.v[i], b.v[i]); }); }
-  [[gnu::always_inline]] static inline F32 div(F32 a, F32 b) { return each([&](int i) __attribute__((always_inline)) { return vdivq_f32(a.v[i], b.v[i]); }); }
+  [[gnu::always_inline]] static inline F32 add(F32 a, F32 b) {
+    return each([&](int i) __attribute__((always_inline)) { return vaddq_f32(a.v[i], b.v[i]); });
+  }
+  [[gnu::always_inline]] static inline F32 sub(F32 a, F32 b) {
+    return each([&](int i) __attribute__((always_inline)) { return vsubq_f32(a.v[i], b.v[i]); });
+  }
+  [[gnu::always_inline]] static inline F32 mul(F32 a, F32 b) {
+    return each([&](int i) __attribute__((always_inline)) { return vmulq_f32(a.v[i], b.v[i]); });
+  }
+  [[gnu::always_inline]] static inline F32 div(F32 a, F32 b) {
+    return each([&](int i) __attribute__((always_inline)) { return vdivq_f32(a.v[i], b.v[i]); });
+  }
   [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) {
     return each([&](int i) __attribute__((always_inline)) { return vfmaq_f32(c.v[i], a.v[i], b.v[i]); });
   }
@@ -96,8 +124,12 @@ struct Neon {
   [[gnu::always_inline]] static inline F32 min(F32 a, F32 b) {
     return each([&](int i) __attribute__((always_inline)) { return vbslq_f32(vcltq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]); });
   }
-  [[gnu::always_inline]] static inline F32 neg(F32 a) { return each([&](int i) __attribute__((always_inline)) { return vnegq_f32(a.v[i]); }); }
-  [[gnu::always_inline]] static inline F32 abs(F32 a) { return each([&](int i) __attribute__((always_inline)) { return vabsq_f32(a.v[i]); }); }
+  [[gnu::always_inline]] static inline F32 neg(F32 a) {
+    return each([&](int i) __attribute__((always_inline)) { return vnegq_f32(a.v[i]); });
+  }
+  [[gnu::always_inline]] static inline F32 abs(F32 a) {
+    return each([&](int i) __attribute__((always_inline)) { return vabsq_f32(a.v[i]); });
+  }
   [[gnu::always_inline]] static inline F32 copy_sign(F32 magnitude, F32 sign) {
     return each([&](int i) __attribute__((always_inline)) { return vbslq_f32(vdupq_n_u32(0x80000000u), sign.v[i], magnitude.v[i]); });
   }
@@ -109,20 +141,44 @@ struct Neon {
   }
 
   // ---- i32
-  [[gnu::always_inline]] static inline I32 set1_i(int32_t x) { return each_i([&](int) __attribute__((always_inline)) { return vdupq_n_s32(x); }); }
-  [[gnu::always_inline]] static inline I32 add_i(I32 a, I32 b) { return each_i([&](int i) __attribute__((always_inline)) { return vaddq_s32(a.v[i], b.v[i]); }); }
-  [[gnu::always_inline]] static inline I32 sub_i(I32 a, I32 b) { return each_i([&](int i) __attribute__((always_inline)) { return vsubq_s32(a.v[i], b.v[i]); }); }
-  [[gnu::always_inline]] static inline I32 max_i(I32 a, I32 b) { return each_i([&](int i) __attribute__((always_inline)) { return vmaxq_s32(a.v[i], b.v[i]); }); }
-  [[gnu::always_inline]] static inline I32 and_i(I32 a, I32 b) { return each_i([&](int i) __attribute__((always_inline)) { return vandq_s32(a.v[i], b.v[i]); }); }
+  [[gnu::always_inline]] static inline I32 set1_i(int32_t x) {
+    return each_i([&](int) __attribute__((always_inline)) { return vdupq_n_s32(x); });
+  }
+  [[gnu::always_inline]] static inline I32 add_i(I32 a, I32 b) {
+    return each_i([&](int i) __attribute__((always_inline)) { return vaddq_s32(a.v[i], b.v[i]); });
+  }
+  [[gnu::always_inline]] static inline I32 sub_i(I32 a, I32 b) {
+    return each_i([&](int i) __attribute__((always_inline)) { return vsubq_s32(a.v[i], b.v[i]); });
+  }
+  [[gnu::always_inline]] static inline I32 max_i(I32 a, I32 b) {
+    return each_i([&](int i) __attribute__((always_inline)) { return vmaxq_s32(a.v[i], b.v[i]); });
+  }
+  [[gnu::always_inline]] static inline I32 and_i(I32 a, I32 b) {
+    return each_i([&](int i) __attribute__((always_inline)) { return vandq_s32(a.v[i], b.v[i]); });
+  }
   template <int N>
-  [[gnu::always_inline]] static inline I32 shl_i(I32 a) { return each_i([&](int i) __attribute__((always_inline)) { return vshlq_n_s32(a.v[i], N); }); }
+  [[gnu::always_inline]] static inline I32 shl_i(I32 a) {
+    return each_i([&](int i) __attribute__((always_inline)) { return vshlq_n_s32(a.v[i], N); });
+  }
   template <int N>
-  [[gnu::always_inline]] static inline I32 sra_i(I32 a) { return each_i([&](int i) __attribute__((always_inline)) { return vshrq_n_s32(a.v[i], N); }); }
-  [[gnu::always_inline]] static inline Mask less_i(I32 a, I32 b) { return each_m([&](int i) __attribute__((always_inline)) { return vcltq_s32(a.v[i], b.v[i]); }); }
-  [[gnu::always_inline]] static inline Mask equal_i(I32 a, I32 b) { return each_m([&](int i) __attribute__((always_inline)) { return vceqq_s32(a.v[i], b.v[i]); }); }
-  [[gnu::always_inline]] static inline I32 bits(F32 a) { return each_i([&](int i) __attribute__((always_inline)) { return vreinterpretq_s32_f32(a.v[i]); }); }
-  [[gnu::always_inline]] static inline F32 from_bits(I32 a) { return each([&](int i) __attribute__((always_inline)) { return vreinterpretq_f32_s32(a.v[i]); }); }
-  [[gnu::always_inline]] static inline F32 to_f32(I32 a) { return each([&](int i) __attribute__((always_inline)) { return vcvtq_f32_s32(a.v[i]); }); }
+  [[gnu::always_inline]] static inline I32 sra_i(I32 a) {
+    return each_i([&](int i) __attribute__((always_inline)) { return vshrq_n_s32(a.v[i], N); });
+  }
+  [[gnu::always_inline]] static inline Mask less_i(I32 a, I32 b) {
+    return each_m([&](int i) __attribute__((always_inline)) { return vcltq_s32(a.v[i], b.v[i]); });
+  }
+  [[gnu::always_inline]] static inline Mask equal_i(I32 a, I32 b) {
+    return each_m([&](int i) __attribute__((always_inline)) { return vceqq_s32(a.v[i], b.v[i]); });
+  }
+  [[gnu::always_inline]] static inline I32 bits(F32 a) {
+    return each_i([&](int i) __attribute__((always_inline)) { return vreinterpretq_s32_f32(a.v[i]); });
+  }
+  [[gnu::always_inline]] static inline F32 from_bits(I32 a) {
+    return each([&](int i) __attribute__((always_inline)) { return vreinterpretq_f32_s32(a.v[i]); });
+  }
+  [[gnu::always_inline]] static inline F32 to_f32(I32 a) {
+    return each([&](int i) __attribute__((always_inline)) { return vcvtq_f32_s32(a.v[i]); });
+  }
   [[gnu::always_inline]] static inline I32 load_u8(const void* p) {
     const uint8x16_t b = vld1q_u8(static_cast<const uint8_t*>(p));
     const uint16x8_t low = vmovl_u8(vget_low_u8(b)), high = vmovl_high_u8(b);
@@ -147,14 +203,24 @@ struct Neon {
   [[gnu::always_inline]] static inline void store_b(void* p, U8 a) {
     for (int i = 0; i < 4; ++i) vst1q_u8(static_cast<uint8_t*>(p) + 16 * i, a.v[i]);
   }
-  [[gnu::always_inline]] static inline U8 set1_b(uint8_t x) { return each_b([&](int) __attribute__((always_inline)) { return vdupq_n_u8(x); }); }
-  [[gnu::always_inline]] static inline U8 and_b(U8 a, U8 b) { return each_b([&](int i) __attribute__((always_inline)) { return vandq_u8(a.v[i], b.v[i]); }); }
-  [[gnu::always_inline]] static inline U8 or_b(U8 a, U8 b) { return each_b([&](int i) __attribute__((always_inline)) { return vorrq_u8(a.v[i], b.v[i]); }); }
+  [[gnu::always_inline]] static inline U8 set1_b(uint8_t x) {
+    return each_b([&](int) __attribute__((always_inline)) { return vdupq_n_u8(x); });
+  }
+  [[gnu::always_inline]] static inline U8 and_b(U8 a, U8 b) {
+    return each_b([&](int i) __attribute__((always_inline)) { return vandq_u8(a.v[i], b.v[i]); });
+  }
+  [[gnu::always_inline]] static inline U8 or_b(U8 a, U8 b) {
+    return each_b([&](int i) __attribute__((always_inline)) { return vorrq_u8(a.v[i], b.v[i]); });
+  }
   [[gnu::always_inline]] static inline U8 and_or(U8 a, U8 mask, U8 c) { return or_b(and_b(a, mask), c); }
   template <int N>
-  [[gnu::always_inline]] static inline U8 shl_b(U8 a) { return each_b([&](int i) __attribute__((always_inline)) { return vshlq_n_u8(a.v[i], N); }); }
+  [[gnu::always_inline]] static inline U8 shl_b(U8 a) {
+    return each_b([&](int i) __attribute__((always_inline)) { return vshlq_n_u8(a.v[i], N); });
+  }
   template <int N>
-  [[gnu::always_inline]] static inline U8 shr_b(U8 a) { return each_b([&](int i) __attribute__((always_inline)) { return vshrq_n_u8(a.v[i], N); }); }
+  [[gnu::always_inline]] static inline U8 shr_b(U8 a) {
+    return each_b([&](int i) __attribute__((always_inline)) { return vshrq_n_u8(a.v[i], N); });
+  }
   [[gnu::always_inline]] static inline U8 lookup(const int8_t* table, U8 index) {
     const uint8x16_t t = vreinterpretq_u8_s8(vld1q_s8(table));
     return each_b([&](int i) __attribute__((always_inline)) { return vqtbl1q_u8(t, index.v[i]); });
@@ -162,11 +228,15 @@ struct Neon {
 
   // ---- the 4-way dot: both sides signed, so the offset comes off the codes.
   template <bool kSigned, int kOffset>
-  static constexpr int start_offset() { return 0; }
+  static constexpr int start_offset() {
+    return 0;
+  }
   template <bool kSigned, int kOffset>
   [[gnu::always_inline]] static inline U8 finish(U8 code) {
-    if constexpr (kSigned || kOffset == 0) return code;
-    else return each_b([&](int i) __attribute__((always_inline)) { return vsubq_u8(code.v[i], vdupq_n_u8(kOffset)); });
+    if constexpr (kSigned || kOffset == 0)
+      return code;
+    else
+      return each_b([&](int i) __attribute__((always_inline)) { return vsubq_u8(code.v[i], vdupq_n_u8(kOffset)); });
   }
   [[gnu::always_inline]] static inline Q broadcast4(const int8_t* q) {
     int32_t four;
@@ -176,7 +246,7 @@ struct Neon {
   template <bool kSigned, int kFlush>
   struct Dot {
     int32x4_t sum[4];
-    int32x4_t upper[kDot ? 1 : 4];   // without DotProd: pair sums of outputs 2, 3 of each quarter; sum holds those of 0, 1
+    int32x4_t upper[kDot ? 1 : 4];  // without DotProd: pair sums of outputs 2, 3 of each quarter; sum holds those of 0, 1
     [[gnu::always_inline]] inline void begin(const int32_t*) {
       for (auto& s : sum) s = vdupq_n_s32(0);
       if constexpr (!kDot)
@@ -196,8 +266,10 @@ struct Neon {
       }
     }
     [[gnu::always_inline]] inline I32 end(const int32_t*) {
-      if constexpr (kDot) return {{sum[0], sum[1], sum[2], sum[3]}};
-      else return each_i([&](int i) __attribute__((always_inline)) { return vpaddq_s32(sum[i], upper[i]); });
+      if constexpr (kDot)
+        return {{sum[0], sum[1], sum[2], sum[3]}};
+      else
+        return each_i([&](int i) __attribute__((always_inline)) { return vpaddq_s32(sum[i], upper[i]); });
     }
   };
 

@@ -5,7 +5,7 @@
 
 namespace carat::kernels {
 namespace {
-struct Simd : Avx512<false> {};   // a name of its own: everything instantiated with it is local to this file
+struct Simd : Avx512<false> {};  // a name of its own: everything instantiated with it is local to this file
 constexpr KernelTable kTable = make_table<Simd>("avx512");
 }  // namespace
 

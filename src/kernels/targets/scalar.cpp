@@ -1,10 +1,10 @@
-#include "kernels/generic/table.h"
 #include "kernels/simd/scalar.h"
+#include "kernels/generic/table.h"
 #include "kernels/targets.h"
 
 namespace carat::kernels {
 namespace {
-struct Simd : Scalar {};   // a name of its own: everything instantiated with it is local to this file
+struct Simd : Scalar {};  // a name of its own: everything instantiated with it is local to this file
 constexpr KernelTable kTable = make_table<Simd>("scalar");
 }  // namespace
 
