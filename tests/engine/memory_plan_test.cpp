@@ -73,7 +73,7 @@ TEST(MemoryPlan, SaysWhatItNeedsWhatThereIsAndWhatWouldFit) {
   advised.ctx = std::stoi(message.substr(at + 6));
   EXPECT_EQ(plan_memory(question_of(300 * kMiB), advised).ctx, advised.ctx);
   o.kv_bytes = 10 * static_cast<int64_t>(kMiB);
-  EXPECT_NE(refusal(question_of(64000 * kMiB), o, ErrorCode::exhausted).find("kv_bytes allows 10.0 MiB"), std::string::npos);
+  EXPECT_NE(refusal(question_of(64000 * kMiB), o, ErrorCode::exhausted).find("the memory allowed for it is 10.0 MiB"), std::string::npos);
   EXPECT_NE(refusal(question_of(100 * kMiB), EngineOptions(), ErrorCode::exhausted).find("not even one block fits"), std::string::npos);
 }
 
@@ -93,6 +93,8 @@ TEST(MemoryPlan, AStatedBudgetIsUsedUp) {
   o.ctx = 512;
   o.kv_bytes = 96 * static_cast<int64_t>(kMiB);
   EXPECT_EQ(plan_memory(question_of(64000 * kMiB), o).num_slots, 512);
+  o.kv_bytes *= 20;
+  EXPECT_EQ(plan_memory(question_of(64000 * kMiB), o).num_slots, 10240);   // all of it: what is not held keeps prefixes
 }
 
 TEST(MemoryPlan, ModelsOfOneGroup) {
