@@ -98,6 +98,17 @@ class Usage(ProgramTest):
                 if result.returncode == 1:
                     self.assertRegex(result.stderr, rb"\Acarat: error: [^\n]+\n\Z")
 
+    def test_closed_standard_files(self):
+        def close(redirections, *arguments):
+            command = ["bash", "-c", f'exec "$@" {redirections}', "bash", PROGRAM, *arguments]
+            return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(), timeout=60, check=False)
+        run = ("run", TINY_E2B, "x", "--raw", "-n", "2", "--temperature", "0", "--ignore-eos")
+        plain = close("", *run)
+        self.assertEqual((plain.returncode, close("<&-", *run).stdout), (0, plain.stdout), "a closed stdin is an empty one")
+        self.assertEqual(close("<&- 2>&-", *run).stdout, plain.stdout)
+        self.assertEqual(close(">&-", *run).returncode, 1, "nobody gets the answer")
+        self.assertEqual(close("<&-", "tokenize", TINY_E2B).stdout, b"[2]\n")
+
     def test_ctrl_c_is_status_130(self):
         reader, writer = os.pipe()   # stdin that stays open: the program waits for it
         process = subprocess.Popen([PROGRAM, "tokenize", TINY_E2B], stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
