@@ -62,6 +62,11 @@ function(carat_rooms file)
       set(scope INTERFACE)
     endif()
     target_include_directories(carat_${room} ${scope} ${CMAKE_SOURCE_DIR}/src)
+    # With CMAKE_VERIFY_INTERFACE_HEADER_SETS the target all_verify_interface_header_sets compiles each header alone.
+    # Those of the kernels' insides belong to one instruction set each, and are compiled with it.
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${room}/*.h)
+    list(FILTER headers EXCLUDE REGEX "/kernels/(simd|generic|targets)/")
+    target_sources(carat_${room} ${scope} FILE_SET HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}/src FILES ${headers})
     carat_room_dependencies(carat_${room} ${scope} ${room} "${deps}")
     if(room STREQUAL "cli" AND main)
       find_package(CLI11 REQUIRED)
