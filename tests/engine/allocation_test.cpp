@@ -10,19 +10,34 @@
 
 namespace {
 std::atomic<int64_t> allocations{0};
-void* counted(std::size_t size) {
+[[gnu::noinline]] void* counted(std::size_t size, std::size_t alignment = 16) noexcept {
   ++allocations;
-  if (void* p = std::malloc(size > 0 ? size : 1)) return p;
-  throw std::bad_alloc();
+  return std::aligned_alloc(alignment, (size + alignment) / alignment * alignment);
+}
+[[gnu::noinline]] void give_back(void* p) noexcept { std::free(p); }
+void* or_throw(void* p) {
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
 }
 }  // namespace
 
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+// Every form, so that none meets the library's own counterpart.
+void* operator new(std::size_t n) { return or_throw(counted(n)); }
+void* operator new[](std::size_t n) { return or_throw(counted(n)); }
+void* operator new(std::size_t n, std::align_val_t a) { return or_throw(counted(n, static_cast<std::size_t>(a))); }
+void* operator new[](std::size_t n, std::align_val_t a) { return or_throw(counted(n, static_cast<std::size_t>(a))); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return counted(n); }
+void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return counted(n); }
+void operator delete(void* p) noexcept { give_back(p); }
+void operator delete[](void* p) noexcept { give_back(p); }
+void operator delete(void* p, std::size_t) noexcept { give_back(p); }
+void operator delete[](void* p, std::size_t) noexcept { give_back(p); }
+void operator delete(void* p, std::align_val_t) noexcept { give_back(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { give_back(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { give_back(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { give_back(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { give_back(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { give_back(p); }
 
 namespace carat {
 namespace {
@@ -46,7 +61,7 @@ TEST(Allocation, AWarmStepAllocatesNothing) {
   }
   for (int i = 0; i < 500; ++i) engine.step();
   const int64_t tokens_before = tokens, before = allocations;
-  for (int i = 0; i < 400; ++i) engine.step();   // over many block borders
+  for (int i = 0; i < 400; ++i) engine.step();  // over many block borders
   EXPECT_EQ(allocations - before, 0);
   EXPECT_EQ(tokens - tokens_before, 1600);
 }

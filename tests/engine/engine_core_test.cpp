@@ -166,7 +166,9 @@ TEST(EngineCore, AnswersDoNotDependOnCompanyChunksHitsOrPreemption) {
     for (size_t i = 0; i < answers.size(); ++i) {
       expect_same(answers[i], naive_answer(model, asked[i], o.ctx));
       ASSERT_FALSE(HasFailure()) << "round " << round << " request " << i;
-      if (asked[i].sampling.prompt_logprobs >= 0) { EXPECT_EQ(answers[i].cached, 0); }
+      if (asked[i].sampling.prompt_logprobs >= 0) {
+        EXPECT_EQ(answers[i].cached, 0);
+      }
     }
     EXPECT_EQ(engine.stats().slots_used, 0);
     EXPECT_EQ(engine.stats().running + engine.stats().waiting, 0);
@@ -183,7 +185,8 @@ TEST(EngineCore, ThePreemptedGoOnAsIfNothingHadHappened) {
     EngineOptions o = options_of(400);
     o.max_num_batched_tokens = 64;
     o.prefix_cache = prefix_cache;
-    EngineCore engine(model.engine_model(slots_of_sequence(model.layout(), 400, 64) + 3, prefix_cache ? std::make_shared<fake::LetterTokenizer>() : nullptr), o);
+    EngineCore engine(model.engine_model(slots_of_sequence(model.layout(), 400, 64) + 3, prefix_cache ? std::make_shared<fake::LetterTokenizer>() : nullptr),
+                      o);
     std::vector<Answer> answers(6);
     std::vector<Request> asked;
     for (size_t i = 0; i < answers.size(); ++i) {
@@ -211,8 +214,7 @@ TEST(EngineCore, ASecondTurnComputesOnlyWhatIsNew) {
   Request r = request_of(words(300), 50);
   collect(r, first);
   engine.submit(r);
-  while (engine.step()) {
-  }
+  while (engine.step()) {}
   std::vector<int32_t> next = r.token_ids;
   next.insert(next.end(), first.ids.begin(), first.ids.end());
   for (const int32_t t : words(20, 3)) next.push_back(t);
@@ -220,9 +222,8 @@ TEST(EngineCore, ASecondTurnComputesOnlyWhatIsNew) {
   Request q = request_of(next, 5);
   collect(q, second);
   engine.submit(q);
-  while (engine.step()) {
-  }
-  EXPECT_EQ(second.cached, 320);   // 349 were computed; blocks of 64 and 32
+  while (engine.step()) {}
+  EXPECT_EQ(second.cached, 320);  // 349 were computed; blocks of 64 and 32
   EXPECT_EQ(engine.stats().rows - rows, 370 - 320 + 4);
   expect_same(second, naive_answer(model, q, 1000));
 }
@@ -276,8 +277,7 @@ TEST(EngineCore, BrokenWeightsAreAnErrorOfTheRequest) {
   Request r = request_of(words(20), 10);
   collect(r, a);
   engine.submit(std::move(r));
-  while (engine.step()) {
-  }
+  while (engine.step()) {}
   EXPECT_EQ(a.finish, FinishReason::error);
   EXPECT_NE(a.error.find("none is finite"), std::string::npos);
 }
@@ -322,8 +322,7 @@ TEST(EngineCore, CancelFromTheCallbackIsAllowed) {
     if (tokens == 3) engine.cancel(id);
   };
   id = engine.submit(std::move(r));
-  while (engine.step()) {
-  }
+  while (engine.step()) {}
   EXPECT_EQ(tokens, 3);
   EXPECT_EQ(finish, FinishReason::cancelled);
 }
@@ -344,8 +343,7 @@ TEST(EngineCore, StopRules) {
     Answer a;
     collect(r, a);
     engine.submit(std::move(r));
-    while (engine.step()) {
-    }
+    while (engine.step()) {}
     return a;
   };
   const int32_t id = truth.ids[7];
@@ -359,7 +357,7 @@ TEST(EngineCore, StopRules) {
 
   a = ask([](Request&) {}, {id});
   EXPECT_EQ(a.finish, FinishReason::stop);
-  EXPECT_EQ(a.ids.size(), at + 1);   // the token is given, its text is not
+  EXPECT_EQ(a.ids.size(), at + 1);  // the token is given, its text is not
   EXPECT_EQ(a.text, before);
 
   a = ask([](Request& r) { r.sampling.ignore_eos = true; }, {id});
@@ -375,7 +373,7 @@ TEST(EngineCore, StopRules) {
   EXPECT_EQ(a.text, text.substr(0, text.find(stop)));
   EXPECT_EQ(a.ids.size(), text.find(stop) + 3);
 
-  a = ask([&](Request& r) { r.sampling.stop = {text.substr(28) + "?"}; });   // held back until the end
+  a = ask([&](Request& r) { r.sampling.stop = {text.substr(28) + "?"}; });  // held back until the end
   EXPECT_EQ(a.text, text);
   EXPECT_EQ(a.finish, FinishReason::length);
 
@@ -386,7 +384,7 @@ TEST(EngineCore, StopRules) {
   EXPECT_TRUE(a.next.has_value());
 
   a = ask([](Request& r) { r.sampling.max_tokens = -1; });
-  EXPECT_EQ(a.ids.size(), 280u);   // until the context is full
+  EXPECT_EQ(a.ids.size(), 280u);  // until the context is full
   EXPECT_EQ(a.finish, FinishReason::length);
 }
 
@@ -412,9 +410,8 @@ TEST(EngineCore, RefusesWhatCannotBe) {
   EXPECT_NE(refusal([](Request& r) { r.token_ids[3] = -1; }).find("outside"), std::string::npos);
   EXPECT_NE(refusal([](Request& r) { r.sampling.top_p = 2; }).find("top_p"), std::string::npos);
   EXPECT_NE(refusal([](Request& r) { r.sampling.stop = {"x"}; }).find("no vocabulary"), std::string::npos);
-  EXPECT_NE(refusal([](Request& r) { r.sampling.max_tokens = 280; }).find("KV cache"), std::string::npos);   // would need more slots than there are
-  while (engine.step()) {
-  }
+  EXPECT_NE(refusal([](Request& r) { r.sampling.max_tokens = 280; }).find("KV cache"), std::string::npos);  // would need more slots than there are
+  while (engine.step()) {}
 }
 
 TEST(EngineCore, RequestsComeFromOtherThreads) {
@@ -440,8 +437,7 @@ TEST(EngineCore, RequestsComeFromOtherThreads) {
   }
   while (done < kThreads) engine.step();
   for (std::thread& t : threads) t.join();
-  while (engine.step()) {
-  }
+  while (engine.step()) {}
   for (size_t i = 0; i < answers.size(); ++i) {
     if (i % 5 == 4) {
       EXPECT_NE(answers[i].finish, FinishReason::none);

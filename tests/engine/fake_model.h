@@ -11,7 +11,7 @@
 namespace carat::fake {
 
 inline constexpr int32_t kVocab = 97;
-inline constexpr int32_t kPoison = 96;   // a batch with this token in it throws
+inline constexpr int32_t kPoison = 96;  // a batch with this token in it throws
 
 inline uint64_t mix(uint64_t a, uint64_t b) {
   uint64_t x = (a ^ (b + 0x9e3779b97f4a7c15u)) * 0xbf58476d1ce4e5b9u;
@@ -128,7 +128,7 @@ struct FakeModel {
   std::vector<Layer> cached_layers_;
 };
 
-// Token i is the letter 'a' + i % 26; 95 is half of a character.
+// Token i is the letter 'a' + i % 26. The last two rows of the model's head have no token.
 class LetterTokenizer : public Tokenizer {
  public:
   std::vector<TokenId> encode(std::string_view, const EncodeOptions&) const override { return {}; }

@@ -28,7 +28,7 @@ std::vector<std::string> all_models() {
   std::error_code none;
   for (const auto& model : fs::directory_iterator(models_folder(), none)) {
     const std::string name = model.path().filename().string();
-    if (name.find("assistant") != std::string::npos || name == "tokenizer") continue;   // no models of their own
+    if (name.find("assistant") != std::string::npos || name == "tokenizer") continue;  // no models of their own
     if (fs::exists(model.path() / "hf" / "model.safetensors")) found.push_back(name + "/hf");
     for (const char* file : {"model-bf16.gguf", "model-Q8_0.gguf", "model-Q4_K_M.gguf"}) {
       if (fs::exists(model.path() / "gguf" / file)) found.push_back(name + "/gguf/" + file);
@@ -53,7 +53,8 @@ void expect_bits(const TokenLogprob& got, const TokenLogprob& want, const char* 
   ASSERT_EQ(got.top.size(), want.top.size());
   for (size_t k = 0; k < want.top.size(); ++k) {
     ASSERT_TRUE(got.top[k].first == want.top[k].first && std::memcmp(&got.top[k].second, &want.top[k].second, sizeof(float)) == 0)
-        << what << " " << i << ", rank " << k << ": " << got.top[k].first << " " << got.top[k].second << " against " << want.top[k].first << " " << want.top[k].second;
+        << what << " " << i << ", rank " << k << ": " << got.top[k].first << " " << got.top[k].second << " against " << want.top[k].first << " "
+        << want.top[k].second;
   }
 }
 
@@ -62,7 +63,7 @@ void expect_same(const Answer& got, const Answer& want) {
   ASSERT_EQ(got.ids, want.ids);
   ASSERT_EQ(got.logprobs.size(), want.logprobs.size());
   for (size_t i = 0; i < want.logprobs.size() && !::testing::Test::HasFatalFailure(); ++i) expect_bits(got.logprobs[i], want.logprobs[i], "token", i);
-  if (got.prompt.empty()) return;   // not asked for: it might take a hit
+  if (got.prompt.empty()) return;  // not asked for: it might take a hit
   ASSERT_EQ(got.prompt.size(), want.prompt.size());
   for (size_t i = 1; i < want.prompt.size() && !::testing::Test::HasFatalFailure(); ++i) expect_bits(*got.prompt[i], *want.prompt[i], "prompt token", i);
   ASSERT_TRUE(got.next.has_value());

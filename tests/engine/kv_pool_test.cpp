@@ -26,7 +26,7 @@ KvLayout layout_of(int32_t sliding_block, int32_t full_block, int32_t sliding_sl
 
 const std::vector<KvLayout>& layouts() {
   static const std::vector<KvLayout> all = {
-      layout_of(32, 64, 3, 1, 80), layout_of(64, 32, 2, 1, 100), layout_of(32, 32, 1, 1, 32), layout_of(32, 32, 2, 1, 1),
+      layout_of(32, 64, 3, 1, 80), layout_of(64, 32, 2, 1, 100), layout_of(32, 32, 1, 1, 32),  layout_of(32, 32, 2, 1, 1),
       layout_of(32, 64, 0, 1, 0),  layout_of(32, 32, 2, 0, 70),  layout_of(32, 128, 5, 1, 64),
   };
   return all;
@@ -39,7 +39,7 @@ struct World {
     std::vector<int32_t> tokens;
   };
   KvPool pool;
-  std::vector<std::vector<uint64_t>> memory;   // [slot][position in block]
+  std::vector<std::vector<uint64_t>> memory;  // [slot][position in block]
   std::vector<std::unique_ptr<Seq>> seqs;
   uint64_t next_private = 1;
 
@@ -165,14 +165,15 @@ TEST(KvPool, RandomOperationsKeepTheBooksAndTheContent) {
             } else {
               // Sliding blocks behind the next row's window are gone.
               if (layout.slots_per_block[kSlidingGroup] > 0) {
-                ASSERT_EQ(s.blocks.tables[kSlidingGroup].first_block, std::max(0, s.blocks.committed - layout.groups[kSlidingGroup].window + 1) / layout.block_positions[kSlidingGroup]);
+                ASSERT_EQ(s.blocks.tables[kSlidingGroup].first_block,
+                          std::max(0, s.blocks.committed - layout.groups[kSlidingGroup].window + 1) / layout.block_positions[kSlidingGroup]);
               }
             }
           } else {
             past.push_back(s.tokens);
             if (past.size() > 12) past.erase(past.begin() + pick(12));
             if (what == 8) {
-              w.pool.release(s.blocks);   // preempted: begins again, perhaps with a hit
+              w.pool.release(s.blocks);  // preempted: begins again, perhaps with a hit
               w.pool.match_prefix(s.blocks, s.tokens);
               w.verify(s, s.blocks.committed);
             } else {
@@ -206,12 +207,12 @@ TEST(KvPool, HitsLieAtResumePointsBelowThePrompt) {
     w.audit();
     return n;
   };
-  EXPECT_EQ(hit(tokens), 960);       // the prompt's end, rounded down to 64
+  EXPECT_EQ(hit(tokens), 960);  // the prompt's end, rounded down to 64
   EXPECT_EQ(hit(words(961)), 960);
-  EXPECT_EQ(hit(words(960)), 192);   // not below the prompt: the point that was asked for
+  EXPECT_EQ(hit(words(960)), 192);  // not below the prompt: the point that was asked for
   EXPECT_EQ(hit(words(500)), 192);
   EXPECT_EQ(hit(words(192)), 0);
-  EXPECT_EQ(hit(tokens, 1), 0);      // another salt
+  EXPECT_EQ(hit(tokens, 1), 0);  // another salt
   std::vector<int32_t> other = tokens;
   other[900] ^= 1;
   EXPECT_EQ(hit(other), 192);
@@ -284,8 +285,8 @@ TEST(KvPool, EvictionTakesWhatIsOfNoUseThenTheLeastRecentlyUsed) {
   talk(2);
   talk(3);
   EXPECT_EQ(w.pool.free_slots(), 40 - 36);
-  EXPECT_EQ(hit(1), 320);   // 1 is now the most recently used
-  talk(4);                  // wants 13 or so: 2 has to go, and 2 alone
+  EXPECT_EQ(hit(1), 320);  // 1 is now the most recently used
+  talk(4);                 // wants 13 or so: 2 has to go, and 2 alone
   EXPECT_EQ(hit(2), 0);
   EXPECT_EQ(hit(1), 320);
   EXPECT_EQ(hit(3), 320);
@@ -297,7 +298,7 @@ TEST(KvPool, AHeldPrefixIsNeverEvicted) {
   World::Seq& a = w.add(words(321));
   w.run(a, 64);
   World::Seq& b = w.add(words(330, 9));
-  EXPECT_FALSE(w.pool.grow(b.blocks, 0, 330));   // 11 + 11 of at most 30 - 11 - 3
+  EXPECT_FALSE(w.pool.grow(b.blocks, 0, 330));  // 11 + 11 of at most 30 - 11 - 3
   w.audit();
   w.verify(a, 321);
   EXPECT_TRUE(w.pool.grow(b.blocks, 0, 64));
@@ -309,7 +310,7 @@ TEST(KvPool, ALongPromptKeepsWayStationsWhileThereIsRoom) {
   World::Seq& a = w.add(words(10000));
   w.run(a, 512);
   w.end(a);
-  EXPECT_EQ(w.pool.num_resume_points(), 3u);   // 4096, 8192 and the end
+  EXPECT_EQ(w.pool.num_resume_points(), 3u);  // 4096, 8192 and the end
   World::Seq& b = w.add(words(8000));
   EXPECT_EQ(w.pool.match_prefix(b.blocks, b.tokens), 4096);
   w.verify(b, 4096);

@@ -44,7 +44,7 @@ TEST(LogitRules, BiasComesBeforePenalties) {
   std::vector<float> row = {-1.0f, 0.0f};
   LogitRules rules;
   rules.apply(row.data(), 2, p, &history);
-  EXPECT_EQ(row[0], 1.0f);   // (-1 + 3) / 2, not -1 * 2 + 3
+  EXPECT_EQ(row[0], 1.0f);  // (-1 + 3) / 2, not -1 * 2 + 3
   rules.undo(row.data());
   EXPECT_EQ(row[0], -1.0f);
 }
@@ -61,8 +61,10 @@ TEST(LogitRules, UndoRestoresEveryBit) {
     for (int32_t i = 0; i < kVocab; ++i) row[static_cast<size_t>(i)] = static_cast<float>(random_uniform(round, static_cast<uint64_t>(i)) * 60 - 30);
     for (uint64_t i = 0; i < 100; ++i) {
       const auto id = static_cast<int32_t>(random_u64(round + 1000, i) % kVocab);
-      if (i % 2) history.add_output(id);
-      else history.add_prompt(std::span(&id, 1));
+      if (i % 2)
+        history.add_output(id);
+      else
+        history.add_prompt(std::span(&id, 1));
       p.logit_bias[id] = 0.1f;
     }
     suppress(row.data(), kVocab, std::vector<int32_t>{3, 5, -1, kVocab});

@@ -55,8 +55,10 @@ TEST(MemoryPlan, ZeroMeansTheMostThatFits) {
     EXPECT_GT(plan.ctx, last);
     EXPECT_LE(plan.kv + q.activations, q.available);
     EXPECT_LE(slots_of_sequence(q.layout, plan.ctx, 512), plan.num_slots);
-    EXPECT_GT(slots_of_sequence(q.layout, std::min(plan.ctx + 128, q.max_positions), 512) * int64_t{192 * 1024} + static_cast<int64_t>(q.activations + 64 * kMiB),
-              plan.ctx < q.max_positions ? static_cast<int64_t>(q.available) : 0) << "a longer context would not have fitted";
+    EXPECT_GT(
+        slots_of_sequence(q.layout, std::min(plan.ctx + 128, q.max_positions), 512) * int64_t{192 * 1024} + static_cast<int64_t>(q.activations + 64 * kMiB),
+        plan.ctx < q.max_positions ? static_cast<int64_t>(q.available) : 0)
+        << "a longer context would not have fitted";
     last = plan.ctx;
   }
 }
@@ -94,13 +96,13 @@ TEST(MemoryPlan, AStatedBudgetIsUsedUp) {
   o.kv_bytes = 96 * static_cast<int64_t>(kMiB);
   EXPECT_EQ(plan_memory(question_of(64000 * kMiB), o).num_slots, 512);
   o.kv_bytes *= 20;
-  EXPECT_EQ(plan_memory(question_of(64000 * kMiB), o).num_slots, 10240);   // all of it: what is not held keeps prefixes
+  EXPECT_EQ(plan_memory(question_of(64000 * kMiB), o).num_slots, 10240);  // all of it: what is not held keeps prefixes
 }
 
 TEST(MemoryPlan, ModelsOfOneGroup) {
   MemoryQuestion q = question_of(1000 * kMiB);
   q.layout = make_kv_layout({12, 1, 256, false, 512}, {}, DType::f16);
-  EXPECT_EQ(plan_memory(q, EngineOptions()).ctx, q.max_positions);   // a window never grows
+  EXPECT_EQ(plan_memory(q, EngineOptions()).ctx, q.max_positions);  // a window never grows
   q.layout = make_kv_layout({}, {3, 1, 512, false, 0}, DType::f32);
   const MemoryPlan plan = plan_memory(q, EngineOptions());
   EXPECT_EQ(plan.slots_per_sequence, (plan.ctx + 31) / 32);

@@ -80,7 +80,7 @@ TEST(HashTable, BehavesLikeAMap) {
   std::unordered_map<uint64_t, int32_t> model;
   for (uint64_t i = 0; i < 20000; ++i) {
     const uint64_t k = random_u64(7, i) % 512;
-    const Hash128 key{k % 61, k};   // many keys at one home
+    const Hash128 key{k % 61, k};  // many keys at one home
     const auto it = model.find(k);
     ASSERT_EQ(table.find(key), it == model.end() ? -1 : it->second);
     if (random_u64(8, i) % 2 == 0) {

@@ -23,7 +23,7 @@ std::vector<float> random_row(uint64_t seed, int32_t vocab, double spread, int l
   std::vector<float> row(static_cast<size_t>(vocab));
   for (int32_t i = 0; i < vocab; ++i) {
     double u = random_uniform(seed, static_cast<uint64_t>(i)) * 2 - 1;
-    if (levels > 0) u = std::round(u * levels) / levels;   // ties
+    if (levels > 0) u = std::round(u * levels) / levels;  // ties
     row[static_cast<size_t>(i)] = static_cast<float>(u * spread);
   }
   return row;
@@ -32,7 +32,7 @@ std::vector<float> random_row(uint64_t seed, int32_t vocab, double spread, int l
 // The definition, by a full sort, in long double.
 struct Naive {
   int32_t id = -1;
-  bool close = false;   // a decision hung on less than rounding can tell
+  bool close = false;  // a decision hung on less than rounding can tell
 };
 Naive naive_sample(std::vector<float> row, const SamplingParams& p, const TokenHistory* h, uint64_t seed, int64_t position) {
   const auto vocab = static_cast<int32_t>(row.size());
@@ -49,7 +49,8 @@ Naive naive_sample(std::vector<float> row, const SamplingParams& p, const TokenH
   if (p.temperature == 0) return {order[0], false};
   if (p.top_k > 0 && p.top_k < vocab) order.resize(static_cast<size_t>(p.top_k));
   std::vector<long double> w;
-  for (const int32_t id : order) w.push_back(std::exp((static_cast<long double>(row[static_cast<size_t>(id)]) - row[static_cast<size_t>(order[0])]) / p.temperature));
+  for (const int32_t id : order)
+    w.push_back(std::exp((static_cast<long double>(row[static_cast<size_t>(id)]) - row[static_cast<size_t>(order[0])]) / p.temperature));
   const long double sum = std::accumulate(w.begin(), w.end(), 0.0L);
   Naive result;
   const auto near = [&](long double a, long double b) { return std::fabs(a - b) < 1e-12L * sum; };
@@ -165,7 +166,11 @@ TEST(Sampler, DrawsFollowTheDistribution) {
   constexpr int kDraws = 200000;
   Sampler sampler(kVocab);
   std::vector<float> row = random_row(5, kVocab, 2.0);
-  struct Case { float temperature; int32_t top_k; float top_p, min_p; };
+  struct Case {
+    float temperature;
+    int32_t top_k;
+    float top_p, min_p;
+  };
   for (const Case c : {Case{1, 0, 1, 0}, Case{0.5f, 0, 1, 0}, Case{1, 7, 1, 0}, Case{1, 0, 0.6f, 0}, Case{1, 0, 1, 0.3f}, Case{1.5f, 12, 0.8f, 0.05f}}) {
     SamplingParams p;
     p.temperature = c.temperature, p.top_k = c.top_k, p.top_p = c.top_p, p.min_p = c.min_p;
@@ -231,7 +236,7 @@ TEST(Sampler, RowsWithoutAFiniteLogitAreRefused) {
   std::fill(row.begin(), row.end(), std::nanf(""));
   EXPECT_THROW(sampler.sample(row.data(), p, nullptr, 1, 1), Error);
   EXPECT_THROW(sampler.logprob(row.data(), 1, 1), Error);
-  row[3] = 1.0f;   // one is left: that one, whatever stands around it
+  row[3] = 1.0f;  // one is left: that one, whatever stands around it
   EXPECT_EQ(sampler.sample(row.data(), p, nullptr, 1, 1), 3);
 }
 

@@ -30,7 +30,7 @@ struct Line {
   Scheduler scheduler;
   std::vector<std::unique_ptr<Sequence>> all;
   std::vector<RequestId> finished;
-  std::vector<int32_t> target;   // length at which each ends
+  std::vector<int32_t> target;  // length at which each ends
 
   Line(int32_t slots, const SchedulerLimits& l) : pool(small_layout(), slots), limits(l), scheduler(l, pool) {}
 
@@ -67,7 +67,9 @@ struct Line {
       EXPECT_GE(item.rows, 1);
       EXPECT_LE(item.rows, limits.chunk());
       EXPECT_LE(s.num_computed + item.rows, s.length());
-      if (s.num_computed + item.rows == s.length()) { EXPECT_GE(item.logit_rows, 1); }
+      if (s.num_computed + item.rows == s.length()) {
+        EXPECT_GE(item.logit_rows, 1);
+      }
       if (s.wants_prompt_logprobs()) {
         const int32_t wanted = s.num_computed + item.rows - std::max(s.num_computed, s.prompt_rows_done);
         EXPECT_EQ(item.logit_rows, std::max(0, wanted));
@@ -92,7 +94,9 @@ struct Line {
     EXPECT_TRUE(plan.empty() || plan.front().sequence == scheduler.running().front()) << "the oldest always gets on";
     if (scheduler.preemptions() == preempted && pool.available_slots() > 8) {
       for (const Sequence* s : scheduler.running()) {
-        if (s->length() - s->num_computed == 1) { EXPECT_EQ(std::count(planned.begin(), planned.end(), s), 1) << "a single row is never held up"; }
+        if (s->length() - s->num_computed == 1) {
+          EXPECT_EQ(std::count(planned.begin(), planned.end(), s), 1) << "a single row is never held up";
+        }
       }
     }
     for (const ScheduledRows& item : plan) {
@@ -134,7 +138,7 @@ TEST(Scheduler, AllEndWhateverTheLoadAndTheSlots) {
         line.add(prompt, pick(200), pick(4) == 0 ? 0 : -1);
         ++submitted;
       }
-      if (submitted > 0 && pick(60) == 0) {   // somebody goes away
+      if (submitted > 0 && pick(60) == 0) {  // somebody goes away
         Sequence& s = *line.all[static_cast<size_t>(pick(submitted))];
         if (s.state != SequenceState::finished) {
           line.scheduler.remove(&s);
@@ -174,10 +178,45 @@ TEST(Scheduler, AnOlderPromptLeavesTheYoungerStreamItsRow) {
   Line line(2000, limits);
   line.add(500, 10);
   line.add(8, 100);
-  line.step();   // both get 8
+  line.step();  // both get 8
   for (int i = 0; i < 20; ++i) line.step();
   EXPECT_EQ(line.all[1]->length(), 8 + 21);
   EXPECT_EQ(line.all[0]->num_computed, 8 * 21);
+}
+
+TEST(Scheduler, AnOlderPromptThatBecomesHungrierLeavesItToo) {
+  SchedulerLimits limits;
+  limits.max_num_batched_tokens = 11;
+  limits.max_scored_rows = 10;
+  Line line(2000, limits);
+  line.add(4, 100, 0);
+  line.add(100, 10, 0);
+  line.add(1, 100);
+  line.step();
+  EXPECT_EQ(line.all[1]->num_computed, 6);
+  EXPECT_EQ(line.all[2]->num_computed, 1);
+  line.step();  // the second could score ten rows now
+  EXPECT_EQ(line.all[1]->num_computed, 6 + 9);
+  EXPECT_EQ(line.all[2]->num_computed, 2);
+}
+
+TEST(Scheduler, APromptIsScoredOnceThoughPreempted) {
+  SchedulerLimits limits;
+  limits.max_num_batched_tokens = 24;
+  limits.prefill_chunk = 4;
+  Line line(slots_of_sequence(small_layout(), 300, 4) + 30, limits);
+  for (int i = 0; i < 5; ++i) line.add(10, 280);
+  Sequence& scored = line.add(290, 5, 0);
+  int32_t before = 0;
+  for (int i = 0; i < 200 && line.scheduler.preemptions() == 0; ++i) {
+    before = scored.prompt_rows_done;
+    line.step();
+  }
+  ASSERT_EQ(scored.state, SequenceState::waiting);
+  ASSERT_GT(before, 50);
+  ASSERT_LT(before, 290);
+  while (line.finished.size() < 6) line.step();  // step() checks which rows want logits
+  EXPECT_EQ(scored.prompt_rows_done, 290);
 }
 
 TEST(Scheduler, TheYoungestGivesUpItsSlotsAndComesBackFirst) {
@@ -210,7 +249,7 @@ TEST(Scheduler, PromptsToScoreAreCutToTheirRows) {
   line.step();
   EXPECT_EQ(a.num_computed, 10);
   EXPECT_EQ(b.num_computed, 0);
-  EXPECT_EQ(c.num_computed, 0);   // it came after one that waits
+  EXPECT_EQ(c.num_computed, 0);  // it came after one that waits
   while (line.finished.size() < 3) line.step();
 }
 
