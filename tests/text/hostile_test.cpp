@@ -141,6 +141,18 @@ TEST(HostileJson, OddButGood) {
   std::filesystem::remove(path);
 }
 
+// Added tokens: special ones only where they are asked for, though their text be one character of any text; the others in any text.
+TEST(HostileJson, AddedTokens) {
+  JsonParts parts{.merges = "[]"};
+  parts.added = R"([{"id":2,"content":"a","special":true},{"id":3,"content":"b","special":false},{"id":9,"content":"zz","special":false}])";
+  const auto path = put_json(parts.text());
+  const TokenizerPtr tokenizer = Tokenizer::load(path);
+  EXPECT_EQ(tokenizer->encode("aAbzz", kParsed), (Ids{2, 5, 3, 9}));
+  EXPECT_EQ(tokenizer->encode("aAbzz", kText), (Ids{1, 5, 3, 9}));
+  EXPECT_EQ(tokenizer->decode({2, 5, 3, 9}), "Abzz");
+  std::filesystem::remove(path);
+}
+
 TEST(HostileJson, CutAnywhere) {
   const std::string good = read_text_file(text_data("tiny_tokenizer.json"), 1 << 20);
   for (size_t n = 0; n + 2 < good.size(); n += 97) refuse_json(good.substr(0, n), "");
