@@ -224,10 +224,10 @@ void KvPool::commit(SequenceBlocks& s, std::span<const int32_t> tokens, int32_t 
     if (has(kSlidingGroup)) {
       for (int32_t n = round_down(from, step_) + step_; n <= computed; n += step_) {
         const bool asked = std::binary_search(s.resume_points.begin(), s.resume_points.end(), n);
-        // A long prompt's way stations must not push out what others left.
-        const bool station = n % std::max(step_, round_down(kResumeEvery, step_)) == 0 && n < s.prompt_length &&
-                             free_slots() >= static_cast<int32_t>(s.tables[kSlidingGroup].slots.size());
-        if (asked || station || n + step_ > computed) keep_window(s, n, asked || station);
+        const bool station = n % std::max(step_, round_down(kResumeEvery, step_)) == 0 && n < s.prompt_length;
+        if (asked || station || n + step_ > computed) {
+          keep_window(s, n, asked ? Keep::lasting : station ? Keep::while_there_is_room : Keep::tentative);
+        }
       }
     }
   }

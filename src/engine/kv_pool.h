@@ -7,7 +7,8 @@
 // larger block. Models without sliding layers can go on after any full block; models without full layers need the window only.
 //
 // What no sequence holds stays until its slots are wanted. Full blocks with no resume point behind them go first, then the least recently used
-// resume point, as one; among full blocks the least recently used leaf (a block is of no use without those before it).
+// resume point, as one; among full blocks the least recently used leaf (a block is of no use without those before it). The way stations of a long prompt,
+// every 4096 tokens, count as least recently used until somebody comes by again: they never push out what others left.
 //
 // Not thread-safe: the engine's thread alone. Holds ids only, no memory.
 #include <cstdint>
@@ -94,10 +95,14 @@ class KvPool {
   void drop_front(BlockTable& table, int32_t new_first);
 
   void publish(SequenceBlocks& s, int32_t index);
-  void keep_window(SequenceBlocks& s, int32_t length, bool lasting);
+  // What becomes of a resume point: the sequence's next one replaces it; it stays until it is the least recently used; or it is the first to go.
+  enum class Keep { tentative, lasting, while_there_is_room };
+  void keep_window(SequenceBlocks& s, int32_t length, Keep keep);
   void drop_tentative(SequenceBlocks& s);
   void disown(ResumePoint& r);
   void touch(int32_t resume);
+  void link_newest(int32_t resume);
+  void link_oldest(int32_t resume);
   void unlink(int32_t resume);
   void remove_resume(int32_t resume);
 

@@ -28,8 +28,8 @@ void KvPool::publish(SequenceBlocks& s, int32_t index) {
   full_table_.insert(key, id);
 }
 
-// Makes (or finds) the resume point at `length` of a sequence that still has the window. One that does not last replaces the one before it.
-void KvPool::keep_window(SequenceBlocks& s, int32_t length, bool lasting) {
+// Makes (or finds) the resume point at `length` of a sequence that still has the window. It replaces the one that moved along so far.
+void KvPool::keep_window(SequenceBlocks& s, int32_t length, Keep keep) {
   const Hash128 key = key_at(s, length);
   int32_t found = resume_table_.find(key);
   if (found < 0) {
@@ -57,14 +57,14 @@ void KvPool::keep_window(SequenceBlocks& s, int32_t length, bool lasting) {
       blocks_[static_cast<size_t>(r.node)].resume = found;
     }
     resume_table_.insert(key, found);
-    touch(found);
+    keep == Keep::while_there_is_room ? link_oldest(found) : link_newest(found);
     drop_tentative(s);
-    if (!lasting) r.owner = &s, s.tentative = found;
+    if (keep == Keep::tentative) r.owner = &s, s.tentative = found;
     return;
   }
   touch(found);
-  if (found == s.tentative && !lasting) return;
-  if (lasting || resumes_[static_cast<size_t>(found)].owner != nullptr) disown(resumes_[static_cast<size_t>(found)]);
+  if (found == s.tentative && keep == Keep::tentative) return;
+  disown(resumes_[static_cast<size_t>(found)]);  // two sequences came by here
   drop_tentative(s);
 }
 
@@ -84,13 +84,21 @@ void KvPool::unlink(int32_t resume) {
   r.older = r.newer = -1;
 }
 
-void KvPool::touch(int32_t resume) {
-  if (newest_ == resume) return;
-  ResumePoint& r = resumes_[static_cast<size_t>(resume)];
-  if (r.older >= 0 || r.newer >= 0 || oldest_ == resume) unlink(resume);
-  r.older = newest_;
+void KvPool::link_newest(int32_t resume) {
+  resumes_[static_cast<size_t>(resume)].older = newest_;
   (newest_ >= 0 ? resumes_[static_cast<size_t>(newest_)].newer : oldest_) = resume;
   newest_ = resume;
+}
+
+void KvPool::link_oldest(int32_t resume) {
+  resumes_[static_cast<size_t>(resume)].newer = oldest_;
+  (oldest_ >= 0 ? resumes_[static_cast<size_t>(oldest_)].older : newest_) = resume;
+  oldest_ = resume;
+}
+
+void KvPool::touch(int32_t resume) {
+  unlink(resume);
+  link_newest(resume);
 }
 
 void KvPool::remove_resume(int32_t resume) {

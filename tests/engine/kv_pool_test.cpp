@@ -316,6 +316,49 @@ TEST(KvPool, ALongPromptKeepsWayStationsWhileThereIsRoom) {
   w.verify(b, 4096);
 }
 
+TEST(KvPool, WayStationsAreTheFirstToGo) {
+  // 10000 positions take 157 slots and up to 73 of the window; the station at 4096 keeps 64 more, the first conversation 12.
+  World w(layout_of(32, 64, 1, 1, 2048), 260);
+  World::Seq& first = w.add(words(300, 1));
+  w.run(first, 512);
+  w.end(first);
+  World::Seq& a = w.add(words(10000));
+  w.run(a, 256);
+  w.end(a);
+  w.audit();
+  EXPECT_EQ(w.pool.num_resume_points(), 2u);  // the first conversation's and the end
+  World::Seq& b = w.add(words(400, 1));
+  EXPECT_EQ(w.pool.match_prefix(b.blocks, b.tokens), 256);
+}
+
+TEST(KvPool, ASequencesEndThatSomebodyWentOnFromStays) {
+  World w(layout_of(32, 32, 1, 1, 64), 1000);
+  World::Seq& a = w.add(words(1000));
+  a.blocks.resume_points.clear();
+  ASSERT_TRUE(w.advance(a, 320));
+  EXPECT_EQ(w.pool.num_resume_points(), 1u);
+  World::Seq& b = w.add(words(330));
+  EXPECT_EQ(w.pool.match_prefix(b.blocks, b.tokens), 320);
+  ASSERT_TRUE(w.advance(a, 320));  // its end moves on
+  EXPECT_EQ(w.pool.num_resume_points(), 2u);
+  ASSERT_TRUE(w.advance(a, 320));
+  EXPECT_EQ(w.pool.num_resume_points(), 2u);
+  World::Seq& c = w.add(words(330));
+  EXPECT_EQ(w.pool.match_prefix(c.blocks, c.tokens), 320);
+  w.audit();
+}
+
+TEST(KvPool, APrivateSequenceLeavesNothing) {
+  World w(layout_of(32, 64, 2, 1, 80), 1000);
+  World::Seq& a = w.add(words(500));
+  a.blocks.shared = false;
+  w.run(a, 100);
+  w.end(a);
+  EXPECT_EQ(w.pool.free_slots(), 1000);
+  World::Seq& b = w.add(words(500));
+  EXPECT_EQ(w.pool.match_prefix(b.blocks, b.tokens), 0);
+}
+
 TEST(KvPool, SlotsToReachBoundsWhatASequenceHolds) {
   for (const KvLayout& layout : layouts()) {
     for (const int32_t chunk : {1, 7, 64, 333}) {
