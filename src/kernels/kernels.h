@@ -4,7 +4,9 @@
 // Common rules. Outputs are in lanes: a panel is 16 outputs of a matrix, k walks upwards, there is no horizontal sum over k. Every fused multiply-add
 // is written as one (fma below), contraction is off, exp and tanh are ours (kernels/generic/math.h). A result for a row never depends on how many rows are
 // computed with it. Where a sum over a row is unavoidable (norms, softmax): 16 strided partial sums, then the fixed tree ((0+8)+(4+12))+... of reduce_add().
-// No kernel allocates, throws, or calls a std:: function. Pointers need no alignment unless said; `out` never overlaps an input unless said.
+// Equal bits means: of every number; that a result is NaN is the same everywhere, its payload is not. max(a, b) is a > b ? a : b.
+// No kernel allocates, throws, or calls a std:: function. matmul_quant wants about 150 KiB of stack for its block of sums. Panels are prefetched beyond their
+// end, never read there. Pointers need no alignment unless said; `out` never overlaps an input unless said.
 #include <cstddef>
 #include <cstdint>
 
@@ -20,7 +22,8 @@ inline constexpr int kSplit = 256;         // positions a split of attention; sp
 inline constexpr int kMaxHeadDim = 1024;
 
 // Rows of activations as int8. k is a multiple of 32. value = scale * q.
-//   scale[r][g] = amax / 127 over the 32 elements, q = round to nearest even (x * (127 / amax)); amax 0 (or not finite in f32 reciprocal) -> scale 0, q 0.
+//   scale[r][g] = amax / 127 over the 32 elements, q = round to nearest even (x * (127 / amax)); amax 0 (or 127 / amax too
+//   large for f32) -> scale 0, q 0. An inf or NaN among the 32 -> scale NaN, q 0: a broken row shows in every product.
 //   sum16[r][h] = sum of 16 consecutive q.
 struct QuantRows {
   const int8_t* q = nullptr;       // [rows][k]
