@@ -87,7 +87,7 @@ function(carat_room_tests)
   foreach(room IN LISTS CARAT_ROOMS)
     file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/*_test.cpp)
     if(CARAT_SANITIZE)
-      list(FILTER tests EXCLUDE REGEX "/simde_")   # kernels translated by a library: instrumented, they compile for ten minutes
+      list(FILTER tests EXCLUDE REGEX "/simde_")   # kernels translated by a library: minutes to compile, and the same source is in the native tables
     endif()
     if(NOT tests)
       continue()

@@ -17,9 +17,10 @@
 
 namespace carat::kernels {
 
-// AVX-512 through SIMDe (simde_avx512_test.cpp): the same source on a CPU that lacks the set. Null off x86 or without AVX2.
-const KernelTable* simde_avx512_table();
-const KernelTable* simde_avx512_vnni_table();
+// AVX-512 through SIMDe (simde_avx512_test.cpp): the same source on a CPU that lacks the set. Null off x86 or without AVX2; weak, because sanitised builds leave
+// that file out (cmake/rooms.cmake).
+[[gnu::weak]] const KernelTable* simde_avx512_table();
+[[gnu::weak]] const KernelTable* simde_avx512_vnni_table();
 
 struct Candidate {
   const KernelTable* table;
@@ -31,8 +32,8 @@ inline std::vector<Candidate> candidates() {
   std::vector<Candidate> list;
   const TableList native = available_tables();
   for (int i = 1; i < native.count; ++i) list.push_back({native.tables[i], std::string(native.tables[i]->name) + " (native)"});
-  for (const KernelTable* t : {simde_avx512_table(), simde_avx512_vnni_table()})
-    if (t != nullptr) list.push_back({t, std::string(t->name) + " (SIMDe)"});
+  for (const KernelTable* (*table)() : {&simde_avx512_table, &simde_avx512_vnni_table})
+    if (const KernelTable* t = table != nullptr ? table() : nullptr) list.push_back({t, std::string(t->name) + " (SIMDe)"});
   return list;
 }
 
