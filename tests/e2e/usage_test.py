@@ -88,6 +88,7 @@ class Usage(ProgramTest):
         self.assertIn(process.wait(timeout=60), (0, 1))
         process.stderr.close()
 
+    @unittest.skipIf(os.environ.get("CARAT_SANITIZED"), "a sanitizer maps terabytes: a limit on the address space ends it before the program begins")
     def test_little_memory_is_an_error_and_no_signal(self):
         for kibibytes in (16_000, 24_000, 32_000, 48_000, 96_000, 400_000):
             for arguments in (("inspect", TINY_E2B), ("run", TINY_E2B, "x", "--raw", "-n", "2")):
