@@ -4,6 +4,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import unittest
 from pathlib import Path
 
 from program import PROGRAM, TINY_E2B, TINY_GEMMA3, ProgramTest, carat, environment
