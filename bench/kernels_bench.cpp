@@ -249,7 +249,8 @@ void attention(benchmark::State& state, const KernelTable* t, int32_t rows, int3
   for (auto& h : k) h = f32_to_f16(normal(rng));
   for (auto& h : v) h = f32_to_f16(normal(rng));
   std::vector<float> q(static_cast<size_t>(rows * head_dim), 0.01f), o(q.size()), m(static_cast<size_t>(rows)), l(m.size());
-  std::vector<float> scratch(static_cast<size_t>(attend_scratch_floats(rows, head_dim))), table(static_cast<size_t>(kSplits * 8 * 64 + 64 * 32 + 1024), 0.6f);
+  std::vector<float> scratch(static_cast<size_t>(attend_scratch_floats(rows, head_dim, DType::f16))),
+      table(static_cast<size_t>(kSplits * 8 * 64 + 64 * 32 + 1024), 0.6f);
   std::vector<const float*> qs;
   std::vector<float*> os;
   for (int32_t r = 0; r < rows; ++r) {

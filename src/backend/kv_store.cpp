@@ -12,14 +12,24 @@ namespace {
 // Groups of very different widths leave part of a page unused rather than make blocks that no prefix ever fills.
 constexpr int32_t kMaxBlockPositions = 4096;
 
+// One position of one head.
+int64_t kv_head_bytes(DType dtype, int32_t head_dim) {
+  if (dtype == DType::q8_0) return head_dim + head_dim / 32 * int64_t{sizeof(float)};
+  return int64_t{head_dim} * info(dtype).block_bytes;
+}
+
 int64_t bytes_per_position(const KvGroupShape& g, DType dtype) {
-  return int64_t{g.num_key_value_heads} * g.head_dim * (g.one_tensor ? 1 : 2) * info(dtype).block_bytes;
+  return int64_t{g.num_key_value_heads} * (g.one_tensor ? 1 : 2) * kv_head_bytes(dtype, g.head_dim);
 }
 
 }  // namespace
 
 KvLayout make_kv_layout(const KvGroupShape& sliding, const KvGroupShape& full, DType dtype) {
-  if (dtype != DType::f16 && dtype != DType::f32) fail(ErrorCode::unsupported, "kv cache type {}: not supported, use f16 or f32", info(dtype).name);
+  if (dtype != DType::f16 && dtype != DType::f32 && dtype != DType::q8_0)
+    fail(ErrorCode::unsupported, "kv cache type {}: not supported, use f16, q8 or f32", info(dtype).name);
+  for (const KvGroupShape& g : {sliding, full})
+    if (dtype == DType::q8_0 && g.layers > 0 && g.head_dim % 32 != 0)
+      fail(ErrorCode::unsupported, "kv cache type q8: needs head sizes that are multiples of 32, this model has {}; use f16", g.head_dim);
   KvLayout l;
   l.groups[kSlidingGroup] = sliding;
   l.groups[kFullGroup] = full;
@@ -67,7 +77,7 @@ std::byte* KvStore::page(int32_t group, int32_t layer, const BlockTableView& tab
 
 KvStore::Tiles KvStore::tiles(int32_t group, int32_t layer, const BlockTableView& table, int32_t position, int32_t kv_head) const {
   const KvGroupShape& g = layout_.groups[group];
-  const int64_t half = int64_t{g.head_dim} * 32 * info(layout_.dtype).block_bytes;
+  const int64_t half = 32 * kv_head_bytes(layout_.dtype, g.head_dim);
   const int64_t tile_bytes = half * (g.one_tensor ? 1 : 2);
   const int32_t tile = position % layout_.block_positions[group] / 32;
   std::byte* k = page(group, layer, table, position) + (int64_t{tile} * g.num_key_value_heads + kv_head) * tile_bytes;

@@ -3,7 +3,7 @@
 //
 // A block is block_positions(group) consecutive positions of a sequence. A page is one layer's K/V of one block; pages of both groups have equal bytes.
 // A slot holds pages_per_slot pages. A full block takes slots_per_block(full) slots, a sliding block slots_per_block(sliding).
-// Inside a page: [tile of 32 positions][kv head]{ K [head_dim][32], V [32][head_dim] }; one-tensor layers: { n [head_dim][32] }.
+// Inside a page: [tile of 32 positions][kv head]{ K [head_dim][32], V [32][head_dim] }; one-tensor layers: { n [head_dim][32] }. In q8 each has its scales behind it.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,7 +25,7 @@ struct KvGroupShape {
 // How both groups are cut into pages and slots.
 struct KvLayout {
   KvGroupShape groups[kNumKvGroups];
-  DType dtype = DType::f16;                          // f16 or f32
+  DType dtype = DType::f16;                          // f16, f32, or q8_0 for int8 with an f32 scale for every 32 dims of a position
   int32_t block_positions[kNumKvGroups] = {32, 32};  // 32 * 2^k
   int32_t slots_per_block[kNumKvGroups] = {1, 1};    // 0 for an empty group
   int64_t page_bytes = 0;                            // multiple of 64
@@ -34,7 +34,7 @@ struct KvLayout {
   int64_t slot_bytes() const { return page_bytes * pages_per_slot; }
   int32_t max_block_positions() const { return block_positions[0] > block_positions[1] ? block_positions[0] : block_positions[1]; }
 };
-// Fails with unsupported for a dtype other than f16 and f32.
+// Fails with unsupported for another dtype, or q8_0 with a head size that is no multiple of 32.
 KvLayout make_kv_layout(const KvGroupShape& sliding, const KvGroupShape& full, DType dtype);
 
 class KvStore {

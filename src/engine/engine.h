@@ -15,7 +15,7 @@ struct EngineOptions {
   int32_t max_num_seqs = 8;              // running at once
   int32_t max_num_batched_tokens = 512;  // rows a step, at least max_num_seqs
   int32_t prefill_chunk = 0;             // rows of one sequence a step; 0: up to max_num_batched_tokens
-  DType kv_dtype = DType::f16;           // f16 or f32
+  DType kv_dtype = DType::f16;           // f16, f32, or q8_0 (int8 with scales)
   int64_t kv_bytes = 0;                  // cache budget; 0: what ctx and max_num_seqs need, at most what the machine has left
   bool prefix_cache = true;
 };

@@ -71,6 +71,9 @@ const char* built_tables() {
 #endif
 }
 
-int64_t attend_scratch_floats(int64_t rows, int64_t head_dim) { return rows * (kSplit + head_dim) + head_dim * kTilePositions; }
+int64_t attend_scratch_floats(int64_t rows, int64_t head_dim, DType kv_dtype) {
+  const int64_t tile = head_dim * kTilePositions, tiles = kSplit / kTilePositions;
+  return rows * (kSplit + head_dim) + tile + (kv_dtype == DType::q8_0 ? 2 * tiles * tile : 0);
+}
 
 }  // namespace carat::kernels

@@ -84,8 +84,9 @@ struct OneTensor {
 // the positions of the split, then the tree).
 // A row with nothing visible gets m = -inf, l = 0, o untouched.
 struct AttendSplit {
-  DType kv_dtype = DType::f16;  // f16 or f32
-  int32_t head_dim = 0;         // multiple of 2, at most kMaxHeadDim
+  DType kv_dtype =
+      DType::f16;  // f16, f32, or q8_0: int8 with a scale for every 32 dims of a position (generic/q8_tiles.h), read as scale * q; head_dim a multiple of 32
+  int32_t head_dim = 0;  // multiple of 2, at most kMaxHeadDim
   int32_t rows = 0;
   const float* const* q = nullptr;  // [rows] -> [head_dim], already multiplied by the attention scale
   const int32_t* lo = nullptr;      // [rows]
@@ -98,10 +99,10 @@ struct AttendSplit {
   float* m = nullptr;                         // [rows]
   float* l = nullptr;                         // [rows]
   float* const* o = nullptr;                  // [rows] -> [head_dim]
-  float* scratch = nullptr;                   // attend_scratch_floats(rows, head_dim)
+  float* scratch = nullptr;                   // attend_scratch_floats(rows, head_dim, kv_dtype)
 };
 // Scratch of one attend_split call, in floats.
-int64_t attend_scratch_floats(int64_t rows, int64_t head_dim);
+int64_t attend_scratch_floats(int64_t rows, int64_t head_dim, DType kv_dtype);
 
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "neon", "neon_dotprod"
@@ -131,7 +132,7 @@ struct KernelTable {
   // o / l ; l = 0 gives 0.
   void (*attend_finish)(float l, int64_t head_dim, float* o);
 
-  // One position of one kv head into its tiles, f16 (round to nearest even) or f32. slot = position % 32.
+  // One position of one kv head into its tiles, f16 (round to nearest even), q8_0 (as quantise_rows) or f32. slot = position % 32.
   void (*store_k)(const float* k, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile);  // K or n: [head_dim][32]
   void (*store_v)(const float* v, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile);  // [32][head_dim]
 };

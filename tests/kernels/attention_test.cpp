@@ -18,6 +18,19 @@ struct Case {
   std::vector<float> w, cos_base, sin_base, cos_offset, sin_offset;
 };
 
+// What a q8 cache keeps of a head: groups of 32 with a scale.
+void round_q8(std::vector<float>& x) {
+  for (size_t g = 0; g < x.size(); g += 32) {
+    float largest = 0;
+    for (size_t i = g; i < g + 32; ++i) largest = std::max(largest, std::fabs(x[i]));
+    for (size_t i = g; i < g + 32; ++i) x[i] = largest / 127.0f * std::nearbyint(x[i] * (127.0f / largest));
+  }
+}
+
+int64_t tile_bytes_of(DType dtype, int64_t head_dim) {
+  return kTilePositions * (dtype == DType::q8_0 ? head_dim + head_dim / 32 * 4 : head_dim * (dtype == DType::f16 ? 2 : 4));
+}
+
 Case make_case(const KernelTable& t, DType dtype, int32_t head_dim, int32_t rows, int32_t positions, bool one, uint32_t seed) {
   Case c;
   std::mt19937 rng(seed);
@@ -38,7 +51,7 @@ Case make_case(const KernelTable& t, DType dtype, int32_t head_dim, int32_t rows
       default: c.lo.push_back(std::max(0, positions - 100 + r)), c.hi.push_back(std::min(positions, positions - 20 + r)); break;
     }
   }
-  const int64_t item = dtype == DType::f16 ? 2 : 4, tile_bytes = head_dim * kTilePositions * item;
+  const int64_t tile_bytes = tile_bytes_of(dtype, head_dim);
   // Unwritten positions keep 0xFF bytes, which is NaN in both types.
   c.k_tiles.assign(static_cast<size_t>((positions + kSplit - 1) / kSplit * 8), std::vector<std::byte>(static_cast<size_t>(tile_bytes), std::byte{0xFF}));
   c.v_tiles = c.k_tiles;
@@ -51,6 +64,7 @@ Case make_case(const KernelTable& t, DType dtype, int32_t head_dim, int32_t rows
     const auto tile = static_cast<size_t>(p / kTilePositions);
     t.store_k(c.k.back().data(), head_dim, dtype, p % kTilePositions, c.k_tiles[tile].data());
     if (!one) t.store_v(c.v.back().data(), head_dim, dtype, p % kTilePositions, c.v_tiles[tile].data());
+    if (dtype == DType::q8_0) round_q8(c.k.back()), round_q8(c.v.back());
   }
   if (one) {
     c.w = random_floats(head_dim, rng);
@@ -80,7 +94,7 @@ Result attend(const KernelTable& t, const Case& c, int32_t row0, int32_t rows) {
   Result result;
   const auto n = static_cast<size_t>(rows);
   const auto dim = static_cast<size_t>(c.head_dim);
-  std::vector<float> scratch(static_cast<size_t>(attend_scratch_floats(rows, c.head_dim)));
+  std::vector<float> scratch(static_cast<size_t>(attend_scratch_floats(rows, c.head_dim, c.dtype)));
   std::vector<float> final_o(n * dim, 5.0f), final_m(n, -std::numeric_limits<float>::infinity()), final_l(n, 0.0f);
   const OneTensor one{c.w.data(), static_cast<int32_t>(c.pairs), c.cos_base.data(), c.sin_base.data(), c.cos_offset.data(), c.sin_offset.data()};
   for (int32_t split = 0; split * kSplit < c.positions; ++split) {
@@ -153,11 +167,12 @@ std::vector<double> naive(const Case& c, size_t r) {
 std::vector<Case> cases() {
   std::vector<Case> list;
   uint32_t seed = 20;
-  for (const DType dtype : {DType::f16, DType::f32})
+  for (const DType dtype : {DType::f16, DType::f32, DType::q8_0})
     for (const bool one : {false, true})
       for (const auto& [dim, rows, positions] :
            {std::array<int32_t, 3>{64, 1, 1}, {72, 3, 40}, {128, 8, 300}, {256, 19, 600}, {18, 5, 257}, {512, 9, 520}, {32, 90, 260}}) {
         if (one && dim % 16 != 0) continue;
+        if (dtype == DType::q8_0 && dim % 32 != 0) continue;
         list.push_back(make_case(*scalar_table(), dtype, dim, rows, positions, one, seed++));
       }
   return list;
@@ -209,7 +224,7 @@ TEST(Attention, ARowDoesNotDependOnItsNeighbours) {
 
 TEST(Attention, NothingVisibleLeavesTheOutputAlone) {
   for (const Candidate& t : candidates()) {
-    std::vector<float> q(64, 1.0f), o(64, 3.0f), scratch(static_cast<size_t>(attend_scratch_floats(1, 64)));
+    std::vector<float> q(64, 1.0f), o(64, 3.0f), scratch(static_cast<size_t>(attend_scratch_floats(1, 64, DType::f32)));
     const float* qs[] = {q.data()};
     float* os[] = {o.data()};
     const int32_t lo[] = {300}, hi[] = {310};
@@ -260,6 +275,36 @@ TEST(Attention, StoredPositionsAreRoundedToNearestEven) {
         for (const auto b : k) touched += b != std::byte{0xAA} ? 1 : 0;
         EXPECT_LE(touched, dim * item);
       }
+  }
+}
+
+TEST(Attention, StoredInQ8EveryTableKeepsTheSameBytes) {
+  std::mt19937 rng(31);
+  for (const int64_t dim : {32, 64, 256, 512}) {
+    auto x = random_floats(dim, rng);
+    x[0] = 1e-7f, x[1] = 70000.0f;
+    if (dim > 32) std::fill(x.begin() + 32, x.begin() + 64, 0.0f);
+    const auto bytes = static_cast<size_t>(tile_bytes_of(DType::q8_0, dim));
+    std::vector<std::byte> k(bytes, std::byte{0xAA}), v = k;
+    scalar_table()->store_k(x.data(), dim, DType::q8_0, 5, k.data());
+    scalar_table()->store_v(x.data(), dim, DType::q8_0, 31, v.data());
+    auto want = x;
+    round_q8(want);
+    for (int64_t d = 0; d < dim; ++d) {
+      float scale_k, scale_v;
+      std::memcpy(&scale_k, k.data() + dim * 32 + (d / 32 * 32 + 5) * 4, 4);
+      std::memcpy(&scale_v, v.data() + dim * 32 + (31 * (dim / 32) + d / 32) * 4, 4);
+      const float expected = d >= 32 && d < 64 ? 0.0f : want[static_cast<size_t>(d)];
+      ASSERT_EQ(scale_k * static_cast<float>(static_cast<int8_t>(k[static_cast<size_t>(d * 32 + 5)])), expected) << d;
+      ASSERT_EQ(scale_v * static_cast<float>(static_cast<int8_t>(v[static_cast<size_t>(31 * dim + d)])), expected) << d;
+    }
+    for (const Candidate& t : candidates()) {
+      std::vector<std::byte> tk(bytes, std::byte{0xAA}), tv = tk;
+      t.table->store_k(x.data(), dim, DType::q8_0, 5, tk.data());
+      t.table->store_v(x.data(), dim, DType::q8_0, 31, tv.data());
+      ASSERT_EQ(std::memcmp(tk.data(), k.data(), bytes), 0) << t.how;
+      ASSERT_EQ(std::memcmp(tv.data(), v.data(), bytes), 0) << t.how;
+    }
   }
 }
 

@@ -82,7 +82,7 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
 
   const int32_t max_rows = tile_rows * group_size;
   const int threads = pool_.num_threads();
-  const int64_t scratch_floats = kernels::attend_scratch_floats(max_rows, head_dim);
+  const int64_t scratch_floats = kernels::attend_scratch_floats(max_rows, head_dim, kv_->layout().dtype);
   float* scratch = arena_.array<float>(scratch_floats * threads);
 
   auto out_row = [&](const Unit& u, int32_t i) {  // query row i of a unit: head varies fastest

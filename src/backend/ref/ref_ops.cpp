@@ -119,15 +119,13 @@ class RefOps final : public Ops {
 
   void kv_write(const AttentionSpec& spec, Tensor k, Tensor v, const Batch& batch) override {
     each_position(spec, batch, [&](const KvStore::Tiles& t, int64_t row, int32_t head, int32_t slot) {
-      for (int64_t d = 0; d < spec.head_dim; ++d) {
-        put(t.k, d * 32 + slot, k.row(row)[head * spec.head_dim + d]);
-        put(t.v, slot * spec.head_dim + d, v.row(row)[head * spec.head_dim + d]);
-      }
+      put(t.k, 32, 1, slot, k.row(row) + head * spec.head_dim, spec.head_dim);
+      put(t.v, 1, spec.head_dim, slot, v.row(row) + head * spec.head_dim, spec.head_dim);
     });
   }
   void kv_write_one(const AttentionSpec& spec, Tensor n, const Batch& batch) override {
     each_position(spec, batch, [&](const KvStore::Tiles& t, int64_t row, int32_t head, int32_t slot) {
-      for (int64_t d = 0; d < spec.head_dim; ++d) put(t.k, d * 32 + slot, n.row(row)[head * spec.head_dim + d]);
+      put(t.k, 32, 1, slot, n.row(row) + head * spec.head_dim, spec.head_dim);
     });
   }
 
@@ -236,22 +234,37 @@ class RefOps final : public Ops {
           fn(kv_->tiles(spec.kv.group, spec.kv.layer, span.tables[spec.kv.group], position, h), span.row0 + r, h, position % 32);
         }
   }
-  void put(std::byte* tile, int64_t i, float v) const {
-    if (kv_->layout().dtype == DType::f32) {
-      reinterpret_cast<float*>(tile)[i] = v;
-    } else {
-      reinterpret_cast<uint16_t*>(tile)[i] = f32_to_f16(v);
+  // One position (slot) of a tile whose element (dim, slot) is at dim * dim_stride + slot * slot_stride. In q8 the scales come behind, in the same order.
+  void put(std::byte* tile, int64_t dim_stride, int64_t slot_stride, int64_t slot, const float* x, int64_t dim) const {
+    for (int64_t d = 0; d < dim; ++d) {
+      const int64_t i = d * dim_stride + slot * slot_stride;
+      if (kv_->layout().dtype == DType::f32) reinterpret_cast<float*>(tile)[i] = x[d];
+      if (kv_->layout().dtype == DType::f16) reinterpret_cast<uint16_t*>(tile)[i] = f32_to_f16(x[d]);
+      if (kv_->layout().dtype != DType::q8_0) continue;
+      float largest = 0;
+      for (int64_t j = d / 32 * 32; j < d / 32 * 32 + 32; ++j) largest = std::max(largest, std::abs(x[j]));
+      const float scale = largest / 127.0f;
+      reinterpret_cast<int8_t*>(tile)[i] = static_cast<int8_t>(scale > 0 ? std::nearbyint(x[d] * (127.0f / largest)) : 0);
+      std::memcpy(tile + dim * 32 + scale_index(d, slot, dim, dim_stride) * 4, &scale, 4);
     }
   }
-  float get(const std::byte* tile, int64_t i) const {
-    return kv_->layout().dtype == DType::f32 ? reinterpret_cast<const float*>(tile)[i] : f16_to_f32(reinterpret_cast<const uint16_t*>(tile)[i]);
+  float get(const std::byte* tile, int64_t dim_stride, int64_t slot_stride, int64_t slot, int64_t d, int64_t dim) const {
+    const int64_t i = d * dim_stride + slot * slot_stride;
+    if (kv_->layout().dtype == DType::f32) return reinterpret_cast<const float*>(tile)[i];
+    if (kv_->layout().dtype == DType::f16) return f16_to_f32(reinterpret_cast<const uint16_t*>(tile)[i]);
+    float scale;
+    std::memcpy(&scale, tile + dim * 32 + scale_index(d, slot, dim, dim_stride) * 4, 4);
+    return scale * static_cast<float>(reinterpret_cast<const int8_t*>(tile)[i]);
+  }
+  static int64_t scale_index(int64_t d, int64_t slot, int64_t dim, int64_t dim_stride) {
+    return dim_stride == 32 ? d / 32 * 32 + slot : slot * (dim / 32) + d / 32;
   }
   void read(const AttentionSpec& spec, const BatchSpan& span, int32_t position, int32_t head, float* k, float* v) {
     const KvStore::Tiles t = kv_->tiles(spec.kv.group, spec.kv.layer, span.tables[spec.kv.group], position, head);
     const int64_t slot = position % 32;
     for (int64_t d = 0; d < spec.head_dim; ++d) {
-      k[d] = get(t.k, d * 32 + slot);
-      v[d] = spec.one_tensor ? k[d] : get(t.v, slot * spec.head_dim + d);
+      k[d] = get(t.k, 32, 1, slot, d, spec.head_dim);
+      v[d] = spec.one_tensor ? k[d] : get(t.v, 1, spec.head_dim, slot, d, spec.head_dim);
     }
     if (!spec.one_tensor) return;
     for (int64_t d = 0; d < spec.head_dim; ++d) k[d] *= spec.one_tensor_k_norm[d];

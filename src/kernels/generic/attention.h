@@ -5,6 +5,7 @@
 
 #include "kernels/generic/math.h"
 #include "kernels/generic/one_tensor.h"
+#include "kernels/generic/q8_tiles.h"
 #include "kernels/kernels.h"
 
 namespace carat::kernels {
@@ -229,10 +230,37 @@ void attend_split_type(const AttendSplit& a) {
   }
 }
 
+// The tiles of the split as f32, behind the scratch of attend_split_type.
+template <class S>
+void attend_split_q8(const AttendSplit& a) {
+  const int64_t tile = static_cast<int64_t>(a.head_dim) * kTilePositions;
+  float* f32 = a.scratch + a.rows * static_cast<int64_t>(kSplit + a.head_dim) + tile;
+  const std::byte *k_tiles[kTilesPerSplit], *v_tiles[kTilesPerSplit];
+  for (int t = 0; t < kTilesPerSplit; ++t) {
+    k_tiles[t] = nullptr;
+    v_tiles[t] = nullptr;
+    if (a.k_tiles[t] == nullptr) continue;
+    expand_q8_tile<S, true>(a.k_tiles[t], a.head_dim, f32);
+    k_tiles[t] = reinterpret_cast<const std::byte*>(f32);
+    f32 += tile;
+    if (a.one != nullptr) continue;
+    expand_q8_tile<S, false>(a.v_tiles[t], a.head_dim, f32);
+    v_tiles[t] = reinterpret_cast<const std::byte*>(f32);
+    f32 += tile;
+  }
+  AttendSplit wide = a;
+  wide.kv_dtype = DType::f32;
+  wide.k_tiles = k_tiles;
+  wide.v_tiles = v_tiles;
+  attend_split_type<S, false>(wide);
+}
+
 template <class S>
 void attend_split(const AttendSplit& a) {
   if (a.kv_dtype == DType::f16)
     attend_split_type<S, true>(a);
+  else if (a.kv_dtype == DType::q8_0)
+    attend_split_q8<S>(a);
   else
     attend_split_type<S, false>(a);
 }
@@ -268,6 +296,7 @@ void attend_finish(float l, int64_t head_dim, float* o) {
 // One position into its tile: a column of K, a row of V.
 template <class S>
 void store_k(const float* k, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile) {
+  if (kv_dtype == DType::q8_0) return store_q8<S, true>(k, head_dim, slot, tile);
   if (kv_dtype == DType::f32) {
     for (int64_t d = 0; d < head_dim; ++d) __builtin_memcpy(tile + (d * kTilePositions + slot) * 4, k + d, 4);
     return;
@@ -282,6 +311,7 @@ void store_k(const float* k, int64_t head_dim, DType kv_dtype, int64_t slot, std
 
 template <class S>
 void store_v(const float* v, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile) {
+  if (kv_dtype == DType::q8_0) return store_q8<S, false>(v, head_dim, slot, tile);
   for (int64_t d = 0; d < head_dim; d += kLanes) {
     const int64_t n = head_dim - d < kLanes ? head_dim - d : kLanes;
     const auto x = S::load_n(v + d, n);
