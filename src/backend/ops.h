@@ -40,6 +40,12 @@ class Ops {
   virtual Tensor empty(int64_t rows, int64_t cols) = 0;  // uninitialised
   // Rows of a table, times scale: [ids, table.in].
   virtual Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) = 0;
+  // [rows, cols] from somewhere outside: fill(row, out) makes one row; a backend may call it from several threads at once. What it throws comes out of here.
+  virtual Tensor make_rows(int64_t rows, int64_t cols, const std::function<void(int64_t row, float* out)>& fill) {
+    Tensor out = empty(rows, cols);
+    for (int64_t r = 0; r < rows; ++r) fill(r, out.row(r));
+    return out;
+  }
   virtual Tensor linear(Tensor x, const Linear& w) = 0;  // x W^T: [T, in] -> [T, out]
   // weight null: no multiply. cols of x may be a multiple of `width`: each part of that width is normalised by itself (heads, per-layer inputs).
   virtual Tensor rms_norm(Tensor x, const float* weight, float eps, int64_t width) = 0;

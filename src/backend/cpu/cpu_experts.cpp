@@ -34,6 +34,24 @@ Routing CpuOps::route(Tensor logits, int64_t top_k) {
   return {experts, weights, logits.rows, top_k};
 }
 
+kernels::QuantRows CpuOps::gather(const kernels::QuantRows& from, const int64_t* place, int64_t slots, int64_t top_k) {
+  const int64_t groups = from.k / kernels::kGroup, halves = from.k / 16;
+  kernels::QuantRows to = from;
+  auto* q = arena_.array<int8_t>(slots * from.k);
+  auto* scale = arena_.array<float>(slots * groups);
+  auto* sum16 = arena_.array<int32_t>(slots * halves);
+  to.q = q, to.scale = scale, to.sum16 = sum16, to.rows = slots;
+  for_rows(slots, from.k, [&](int64_t begin, int64_t end, int) {
+    for (int64_t s = begin; s < end; ++s) {
+      const int64_t row = s / top_k;
+      std::memcpy(q + place[s] * from.k, from.q + row * from.k, static_cast<size_t>(from.k));
+      std::memcpy(scale + place[s] * groups, from.scale + row * groups, static_cast<size_t>(groups) * sizeof(float));
+      std::memcpy(sum16 + place[s] * halves, from.sum16 + row * halves, static_cast<size_t>(halves) * sizeof(int32_t));
+    }
+  });
+  return to;
+}
+
 Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routing) {
   const int64_t num_experts = static_cast<int64_t>(stack.experts.size());
   const int64_t slots = x.rows * routing.top_k;
@@ -53,19 +71,25 @@ Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routin
   auto* place = arena_.array<int64_t>(slots);
   for (int64_t s = 0; s < slots; ++s) place[s] = count[routing.experts[s]]++;
 
-  Tensor gathered = empty(slots, x.cols);
-  for_rows(slots, x.cols, [&](int64_t begin, int64_t end, int) {
-    for (int64_t s = begin; s < end; ++s) std::memcpy(gathered.row(place[s]), x.row(s / routing.top_k), static_cast<size_t>(x.cols) * sizeof(float));
-  });
+  // The rows of the experts' input, gathered by expert: as int8 where the matrices are, each row quantised once however many experts it uses.
+  const bool quantised_input = is_quantised(stack.experts[0].gate_up.dtype);
+  Tensor gathered{nullptr, slots, x.cols};
+  kernels::QuantRows gathered_q;
+  if (quantised_input) {
+    gathered_q = gather(quantise(x), place, slots, routing.top_k);
+  } else {
+    gathered = empty(slots, x.cols);
+    for_rows(slots, x.cols, [&](int64_t begin, int64_t end, int) {
+      for (int64_t s = begin; s < end; ++s) std::memcpy(gathered.row(place[s]), x.row(s / routing.top_k), static_cast<size_t>(x.cols) * sizeof(float));
+    });
+  }
   auto part = [](const kernels::QuantRows& q, int64_t first, int64_t n) {
     kernels::QuantRows p = q;
     p.q += first * q.k, p.scale += first * (q.k / kernels::kGroup), p.sum16 += first * (q.k / 16), p.rows = n;
     return p;
   };
   auto part_of = [](Tensor t, int64_t first, int64_t n) { return Tensor{t.row(first), n, t.cols}; };
-  auto run = [&](Tensor in, Tensor out, Linear Expert::* matrix) {
-    kernels::QuantRows q;
-    if (is_quantised((groups[0].expert->*matrix).dtype)) q = quantise(in);
+  auto run = [&](Tensor in, const kernels::QuantRows& q, Tensor out, Linear Expert::* matrix) {
     const int64_t pieces = pieces_of(groups[0].expert->*matrix);
     pool_.parallel_for(num_groups * pieces, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t j = begin; j < end; ++j) {
@@ -74,18 +98,18 @@ Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routin
         const kernels::QuantRows rows = q.q ? part(q, g.first, g.rows) : q;
         const int64_t panel = j % pieces * kPanelsAPiece;
         const int64_t panels = (w.out + kernels::kLanes - 1) / kernels::kLanes;
-        matmul(w, part_of(in, g.first, g.rows), &rows, panel, std::min(panel + kPanelsAPiece, panels), part_of(out, g.first, g.rows));
+        matmul(w, q.q ? Tensor{} : part_of(in, g.first, g.rows), &rows, panel, std::min(panel + kPanelsAPiece, panels), part_of(out, g.first, g.rows));
       }
     });
   };
   Tensor gate_up = empty(slots, 2 * width);
-  run(gathered, gate_up, &Expert::gate_up);
+  run(gathered, gathered_q, gate_up, &Expert::gate_up);
   Tensor h = empty(slots, width);
   for_rows(slots, 2 * width, [&](int64_t begin, int64_t end, int) {
     for (int64_t s = begin; s < end; ++s) k_.gelu_mul(gate_up.row(s), gate_up.row(s) + width, width, h.row(s));
   });
   Tensor down = empty(slots, hidden);
-  run(h, down, &Expert::down);
+  run(h, is_quantised(stack.experts[0].down.dtype) ? quantise(h) : kernels::QuantRows{}, down, &Expert::down);
 
   Tensor out = empty(x.rows, hidden);
   for_rows(x.rows, hidden * routing.top_k, [&](int64_t begin, int64_t end, int) {

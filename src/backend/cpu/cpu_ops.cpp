@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
+#include <mutex>
 
 #include "base/error.h"
 
@@ -41,7 +43,7 @@ Tensor CpuOps::rms_norm(Tensor x, const float* weight, float eps, int64_t width)
   return out;
 }
 
-Tensor CpuOps::rope(Tensor x, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) {
+Tensor CpuOps::turn(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) {
   Tensor out = empty(x.rows, x.cols);
   RopeTable& table = ropes_.of(spec);
   const int64_t pairs = table.pairs();
@@ -50,28 +52,37 @@ Tensor CpuOps::rope(Tensor x, const RopeSpec& spec, int64_t head_dim, std::span<
     float cos[kernels::kMaxHeadDim / 2], sin[kernels::kMaxHeadDim / 2];
     for (int64_t r = begin; r < end; ++r) {
       table.angles(positions[static_cast<size_t>(r)], cos, sin);
-      std::memcpy(out.row(r), x.row(r), static_cast<size_t>(x.cols) * sizeof(float));
-      for (int64_t h = 0; h < x.cols; h += head_dim) k_.rope(out.row(r) + h, head_dim / 2, pairs, cos, sin);
+      if (!weight) std::memcpy(out.row(r), x.row(r), static_cast<size_t>(x.cols) * sizeof(float));
+      for (int64_t h = 0; h < x.cols; h += head_dim) {
+        if (weight) k_.rms_norm(x.row(r) + h, weight, eps, head_dim, out.row(r) + h);
+        k_.rope(out.row(r) + h, head_dim / 2, pairs, cos, sin);
+      }
     }
   });
   return out;
 }
 
+Tensor CpuOps::rope(Tensor x, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) {
+  return turn(x, nullptr, 0, spec, head_dim, positions);
+}
+
 Tensor CpuOps::head_norm_rope(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) {
-  Tensor out = empty(x.rows, x.cols);
-  RopeTable& table = ropes_.of(spec);
-  const int64_t pairs = table.pairs();
-  table.reserve(*std::max_element(positions.begin(), positions.end()) + 1);
-  for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
-    float cos[kernels::kMaxHeadDim / 2], sin[kernels::kMaxHeadDim / 2];
-    for (int64_t r = begin; r < end; ++r) {
-      table.angles(positions[static_cast<size_t>(r)], cos, sin);
-      for (int64_t h = 0; h < x.cols; h += head_dim) {
-        k_.rms_norm(x.row(r) + h, weight, eps, head_dim, out.row(r) + h);
-        k_.rope(out.row(r) + h, head_dim / 2, pairs, cos, sin);
-      }
+  return turn(x, weight, eps, spec, head_dim, positions);
+}
+
+Tensor CpuOps::make_rows(int64_t rows, int64_t cols, const std::function<void(int64_t, float*)>& fill) {
+  Tensor out = empty(rows, cols);
+  std::mutex mutex;
+  std::exception_ptr error;
+  for_rows(rows, cols * 4, [&](int64_t begin, int64_t end, int) {
+    try {
+      for (int64_t r = begin; r < end; ++r) fill(r, out.row(r));
+    } catch (...) {
+      std::lock_guard lock(mutex);
+      error = std::current_exception();
     }
   });
+  if (error) std::rethrow_exception(error);
   return out;
 }
 

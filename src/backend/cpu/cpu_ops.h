@@ -22,7 +22,8 @@ class CpuOps final : public Ops {
 
   Tensor empty(int64_t rows, int64_t cols) override { return arena_.tensor(rows, cols); }
   Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) override;  // cpu_linear.cpp
-  Tensor linear(Tensor x, const Linear& w) override;                                      // cpu_linear.cpp
+  Tensor make_rows(int64_t rows, int64_t cols, const std::function<void(int64_t, float*)>& fill) override;
+  Tensor linear(Tensor x, const Linear& w) override;  // cpu_linear.cpp
   Tensor rms_norm(Tensor x, const float* weight, float eps, int64_t width) override;
   Tensor rope(Tensor x, const RopeSpec& rope, int64_t head_dim, std::span<const int32_t> positions) override;
   Tensor add(Tensor a, Tensor b) override;
@@ -48,8 +49,12 @@ class CpuOps final : public Ops {
     if (rows * floats < 2 * kWorth) return fn(int64_t{0}, rows, 0);
     pool_.parallel_for(rows, std::max<int64_t>(1, kWorth / floats), std::forward<Fn>(fn));
   }
-  kernels::QuantRows quantise(Tensor x);          // into the arena
-  const kernels::QuantRows& quantised(Tensor x);  // remembered for the last input
+  // rope() of x, or of its heads normalised where weight is given.
+  Tensor turn(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions);
+  kernels::QuantRows quantise(Tensor x);  // into the arena
+  // Row s / top_k of `from` at place[s], for all slots s.
+  kernels::QuantRows gather(const kernels::QuantRows& from, const int64_t* place, int64_t slots, int64_t top_k);  // cpu_experts.cpp
+  const kernels::QuantRows& quantised(Tensor x);                                                                  // remembered for the last input
   void matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, int64_t panel_begin, int64_t panel_end, Tensor out) const;
   void matmul_parallel(const Linear& w, Tensor x, Tensor out);
   void store(const AttentionSpec& spec, Tensor k, const Tensor* v, const Batch& batch);
