@@ -27,6 +27,7 @@ Generation generate(Session& session, std::vector<int32_t> prompt, const Samplin
   Request request;
   request.token_ids = std::move(prompt);
   request.sampling = sampling;
+  result.logprobs_asked = sampling.logprobs >= 0;
   // Called from within step(): it only collects. Text is shown between the steps, where a failing stdout may throw.
   request.on_output = [&](const RequestOutput& output) {
     result.text += output.text;
@@ -79,7 +80,7 @@ Json generation_json(const Generation& generation) {
              {{"prompt_tokens", generation.prompt_tokens},
               {"completion_tokens", completion_tokens},
               {"total_tokens", generation.prompt_tokens + completion_tokens}}}};
-  if (!generation.logprobs.empty()) {
+  if (generation.logprobs_asked) {
     Json list = Json::array();
     for (const TokenLogprob& logprob : generation.logprobs)
       list.push_back({{"id", logprob.id}, {"logprob", number_json(logprob.logprob)}, {"top", top_json(logprob)}});

@@ -16,6 +16,7 @@ namespace carat::cli {
 struct Generation {
   std::string text;
   std::vector<int32_t> token_ids;
+  bool logprobs_asked = false;
   std::vector<TokenLogprob> logprobs;
   std::vector<std::optional<TokenLogprob>> prompt_logprobs;
   std::optional<TokenLogprob> next;

@@ -57,12 +57,19 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->check(CLI::Range(0, 1 << 30))
       ->type_name("N")
       ->group(kGroup);
-  app.add_option("--kv", options.kv, "type of the cache: f16 or f32")
+  app.add_option("--kv", options.kv, "type of the cache: f16, q8 (half of it, a little less exact) or f32")
       ->check(CLI::IsMember({"f16", "q8", "f32"}))
       ->type_name("TYPE")
       ->capture_default_str()
       ->group(kGroup);
   app.add_option("--isa", options.isa, fmt::format("instruction set: {}; default: the best this CPU has", kernels::built_tables()))
+      ->check(CLI::Validator(
+          [](std::string& text) -> std::string {
+            const std::string known = std::string(" ") + kernels::built_tables() + " ";
+            return known.find(" " + text + " ") != std::string::npos ? std::string()
+                                                                     : fmt::format("{} is none of{}", terminal_safe(text), known.substr(0, known.size() - 1));
+          },
+          std::string()))
       ->type_name("NAME")
       ->group(kGroup);
   app.add_option("--backend", options.backend, "cpu, or ref: plain loops, slow, what the other is held against")
@@ -71,6 +78,16 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->capture_default_str()
       ->group(kGroup);
   app.add_option("--mem-limit", options.mem_limit, "memory this process may use, 2G for example; default: what the machine or its cgroup has")
+      ->check(CLI::Validator(
+          [](std::string& text) -> std::string {
+            try {
+              parse_bytes(text);
+              return {};
+            } catch (const Error& error) {
+              return error.what();
+            }
+          },
+          std::string()))
       ->type_name("BYTES")
       ->group(kGroup);
 }
@@ -82,7 +99,6 @@ const Tokenizer& Session::tokenizer() const {
 }
 
 Session open_session(const ModelOptions& options) {
-  if (options.kv == "q8") fail(ErrorCode::unsupported, "a cache in q8 is not there yet, --kv, take f16 or f32");
   const uint64_t limit = options.mem_limit.empty() ? 0 : parse_bytes(options.mem_limit);
   const auto start = std::chrono::steady_clock::now();
   Session session;
@@ -95,7 +111,7 @@ Session open_session(const ModelOptions& options) {
   EngineOptions engine;
   engine.ctx = options.ctx;
   engine.max_num_seqs = 1;
-  engine.kv_dtype = options.kv == "f32" ? DType::f32 : DType::f16;
+  engine.kv_dtype = options.kv == "f32" ? DType::f32 : options.kv == "q8" ? DType::q8_0 : DType::f16;
   if (limit > 0) {
     const uint64_t used = resident_memory_bytes() + kHeadroom;
     if (used >= limit) {

@@ -69,7 +69,7 @@ int answer(Session& session, const Options& options, std::vector<int32_t> ids) {
 }
 
 int converse(Session& session, const Options& options) {
-  std::cerr << "Each line is continued by the model. /stats tells figures of the last answer, /bye ends. Ctrl-C stops an answer.\n";
+  std::cerr << "Each line is continued by the model. /stats turns figures after each answer on and off, /bye ends. Ctrl-C stops an answer.\n";
   Options each = options;
   std::string line;
   while (std::cerr << "> " << std::flush, std::getline(std::cin, line)) {
@@ -80,6 +80,10 @@ int converse(Session& session, const Options& options) {
       continue;
     }
     if (line.empty()) continue;
+    if (line.front() == '/') {
+      std::cerr << "there is no such command here yet: /stats, /bye\n";
+      continue;
+    }
     try {
       answer(session, each, prompt_ids(session, each, line));
     } catch (const Error& error) {
@@ -91,7 +95,6 @@ int converse(Session& session, const Options& options) {
 
 int run(const Options& options) {
   const bool has_ids = !options.token_ids.empty();
-  if (has_ids && !options.prompt.empty()) fail(ErrorCode::invalid_argument, "there are two prompts, --token-ids and PROMPT, give one of them");
   if (!has_ids && options.prompt.empty() && stdin_is_terminal()) {
     Session session = open_session(options.model);
     return converse(session, options);
@@ -107,8 +110,8 @@ int run(const Options& options) {
 Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   add_model_options(app, options->model);
-  app.add_option("PROMPT", options->prompt, "the text to continue (words are joined by blanks)");
-  app.add_option("--token-ids", options->token_ids, "a file with the prompt as a JSON id list, used as it is; -: stdin")->type_name("FILE");
+  CLI::Option* prompt = app.add_option("PROMPT", options->prompt, "the text to continue (words are joined by blanks)");
+  app.add_option("--token-ids", options->token_ids, "a file with the prompt as a JSON id list, used as it is; -: stdin")->type_name("FILE")->excludes(prompt);
   app.add_flag("--raw", options->raw, "no chat format: continue the prompt as it is (the default for a model that has none)");
   app.add_flag("--special", options->special, "parse special tokens such as <start_of_turn> in the prompt");
   app.add_flag("--json", options->json, "one JSON document");

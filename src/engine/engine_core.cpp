@@ -149,8 +149,8 @@ bool EngineCore::step() {
 }
 
 bool EngineCore::try_forward(std::span<const ScheduledRows> plan, Tensor& logits, std::string& error) {
-  build_batch(plan, batch_);
   try {
+    build_batch(plan, batch_);
     logits = model_.forward(batch_, *model_.store);
     const auto wanted = static_cast<int64_t>(batch_.logit_rows.size());
     check(logits.rows == wanted && (wanted == 0 || logits.cols == model_.vocab_size), "a forward pass gives the logits that were asked for");

@@ -9,7 +9,7 @@ namespace {
 
 // Written so that NaN fails.
 void within(const char* field, float value, bool ok, const char* range) {
-  if (!ok) fail(ErrorCode::invalid_argument, "{}: {} is outside {}", field, value, range);
+  if (!ok) fail(ErrorCode::invalid_argument, "{}: {} is outside {}; give a value inside", field, value, range);
 }
 
 void check_token(const char* field, int32_t id, int32_t vocab_size) {

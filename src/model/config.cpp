@@ -80,7 +80,7 @@ std::unique_ptr<ModelConfig> read_config(const Checkpoint& checkpoint) {
   c.eos_token_ids = token_ids(raw.eos_token_ids, c.vocab_size, "end-of-text token id", s);
   c.suppress_tokens = token_ids(raw.suppress_tokens, c.vocab_size, "suppressed token id", s);
   if (raw.temperature >= 0) c.default_temperature = static_cast<float>(in_range(raw.temperature, 0.0, 100.0, "default temperature", s));
-  if (raw.top_p >= 0) c.default_top_p = static_cast<float>(in_range(raw.top_p, 0.0, 1.0, "default top_p", s));
+  if (raw.top_p >= 0) c.default_top_p = static_cast<float>(in_range(raw.top_p, 1e-30, 1.0, "default top_p", s));
   if (raw.top_k >= 0) c.default_top_k = static_cast<int32_t>(in_range(raw.top_k, 0, int64_t{1} << 30, "default top_k", s));
 
   int32_t owners[kNumKvGroups] = {0, 0};

@@ -143,7 +143,7 @@ RawConfig read_hf_config(const Checkpoint& c) {
   if (text.boolean("attention_bias", false)) fail(ErrorCode::unsupported, "{}: attention_bias is not supported", text.where());
   if (text.real("attn_logit_softcapping", 0) != 0) fail(ErrorCode::unsupported, "{}: attn_logit_softcapping is not supported", text.where());
 
-  r.num_hidden_layers = check_num_layers(text.integer("num_hidden_layers", gemma4 ? -1 : 26), text.where());
+  r.num_hidden_layers = check_num_layers(gemma4 ? text.integer("num_hidden_layers") : text.integer("num_hidden_layers", 26), text.where());
   const size_t layers = static_cast<size_t>(r.num_hidden_layers);
   r.hidden_size = text.integer("hidden_size");
   r.max_position_embeddings = text.integer("max_position_embeddings", 131072);

@@ -49,16 +49,24 @@ class Run(ProgramTest):
 
     def test_prompts_that_are_refused(self):
         self.refused(1, "run", TINY_E2B, stdin="", )
-        self.refused(1, "run", TINY_E2B, "x", "--token-ids", "-", "--raw", stdin="[2]")
+        self.refused(2, "run", TINY_E2B, "x", "--token-ids", "-", "--raw", stdin="[2]")
         self.refused(1, "run", TINY_E2B, "--token-ids", "-", stdin="[]")
         self.refused(1, "run", TINY_E2B, "--token-ids", "-", stdin="[768]")
         self.refused(1, "run", TINY_E2B, "--token-ids", "no-such-file")
         self.refused(1, "run", TINY_E2B, "--token-ids", "-", "--ctx", "4", stdin="[2, 3, 4, 5, 6, 7, 8]")
-        self.refused(1, "run", TINY_E2B, "x", "--raw", "--isa", "nonsense")
         self.refused(1, "run", TINY_E2B, "x", "--raw", "--mem-limit", "1K")
-        self.refused(1, "run", TINY_E2B, "x", "--raw", "--mem-limit", "lots")
-        self.refused(1, "run", TINY_E2B, "x", "--raw", "--kv", "q8")
+        for wrong in (("--isa", "nonsense"), ("--mem-limit", "lots"), ("--kv", "q4"), ("--top-p", "0"), ("--min-p", "1"), ("--temperature", "nan"), ("--seed", "-1")):
+            self.refused(2, "run", TINY_E2B, "x", "--raw", *wrong)
         self.assertIn("--raw", self.refused(1, "run", TINY_E2B, "x"), "it has a chat format")
+
+    def test_every_type_of_cache_answers(self):
+        answers = {kv: self.ok_json("run", TINY_E2B, "The sun", *GREEDY, "--kv", kv, "--json", "--logprobs", "0") for kv in ("f16", "q8", "f32")}
+        first = {kv: answer["logprobs"][0]["logprob"] for kv, answer in answers.items()}
+        self.assertNotEqual(first["q8"], first["f32"])
+        self.assertAlmostEqual(first["q8"], first["f32"], delta=0.5)
+
+    def test_asked_for_logprobs_are_a_list_even_when_empty(self):
+        self.assertEqual(self.ok_json("run", TINY_E2B, "The sun", "--raw", "--json", "--logprobs", "1", "-n", "0")["logprobs"], [])
 
     def test_context_ends_the_answer(self):
         answer = self.ok_json("run", TINY_E2B, "--token-ids", "-", "--ctx", "32", "--temperature", "0", "--ignore-eos", "--json", stdin="[2, 596, 288, 386]")
