@@ -59,16 +59,22 @@ Generation generate(Session& session, std::vector<int32_t> prompt, const Samplin
   return result;
 }
 
+namespace {
+
+// The shortest number that is read back as this float; null for what JSON cannot say.
 Json number_json(float value) {
   if (!std::isfinite(value)) return nullptr;
   return std::strtod(fmt::format("{}", value).c_str(), nullptr);
 }
 
+// [[id, logprob], ...]
 Json top_json(const TokenLogprob& logprob) {
   Json list = Json::array();
   for (const auto& [id, value] : logprob.top) list.push_back({id, number_json(value)});
   return list;
 }
+
+}  // namespace
 
 Json generation_json(const Generation& generation) {
   const auto completion_tokens = static_cast<int64_t>(generation.token_ids.size());

@@ -32,10 +32,6 @@ Generation generate(Session& session, std::vector<int32_t> prompt, const Samplin
 
 // {"text", "token_ids", "finish_reason", "message", "usage"[, "logprobs"]}.
 Json generation_json(const Generation& generation);
-// The shortest number that is read back as this float; null for what JSON cannot say.
-Json number_json(float value);
-// [[id, logprob], ...]
-Json top_json(const TokenLogprob& logprob);
 
 // One line on stderr: tokens, tokens/s, time to the first token, memory.
 void print_stats(const Session& session, const Generation& generation);

@@ -1,7 +1,9 @@
 // carat score: log-probabilities and perplexity of what is given.
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,10 +32,15 @@ struct Item {
   int32_t top = 0;
 };
 
-Json score(Session& session, const Item& item, std::string_view where) {
+struct Scored {
+  std::string json;  // one line
+  std::optional<double> perplexity;
+};
+
+Scored score(Session& session, const Item& item, std::string_view where) {
   if (item.token_ids.empty()) fail(ErrorCode::invalid_argument, "there is nothing to score, {}, give at least one token", where);
   // What the alternatives take until they are printed; refused before it is tried.
-  constexpr uint64_t kBytesAnAlternative = 280;
+  constexpr uint64_t kBytesAnAlternative = 48;  // twice in the engine's answer (8 each), and its text, which grows by doubling
   const uint64_t positions = item.token_ids.size(), available = available_memory();
   if (positions * static_cast<uint64_t>(item.top) > available / kBytesAnAlternative) {
     fail(ErrorCode::exhausted, "{} alternatives of {} tokens do not fit into memory, {}, at most {} would; or score fewer tokens at once", item.top, positions,
@@ -46,24 +53,60 @@ Json score(Session& session, const Item& item, std::string_view where) {
   const Generation result = generate(session, item.token_ids, sampling, [](std::string_view) {});
   if (result.finish == FinishReason::cancelled) fail(ErrorCode::cancelled, "interrupted, {}, run it again", where);
 
-  Json logprobs = Json::array(), top = Json::array();
+  // Written as text at once: as a tree, the alternatives of a whole vocabulary would take ten times the memory.
+  Scored out;
+  std::string& json = out.json;
+  const auto add_list = [&json](const auto& list, auto&& add) {
+    json += '[';
+    bool first = true;
+    for (const auto& item_of_list : list) {
+      if (!first) json += ',';
+      first = false;
+      add(item_of_list);
+    }
+    json += ']';
+  };
+  const auto add_number = [&json](float value) {  // the shortest that is read back as this float
+    if (std::isfinite(value)) {
+      fmt::format_to(std::back_inserter(json), "{}", value);
+    } else {
+      json += "null";
+    }
+  };
+  const auto add_top = [&](const std::optional<TokenLogprob>& entry) {
+    if (!entry) {
+      json += "null";
+      return;
+    }
+    add_list(entry->top, [&](const std::pair<int32_t, float>& alternative) {
+      fmt::format_to(std::back_inserter(json), "[{},", alternative.first);
+      add_number(alternative.second);
+      json += ']';
+    });
+  };
   double sum = 0;
   int64_t scored = 0;
-  for (const auto& entry : result.prompt_logprobs) {
-    logprobs.push_back(entry ? number_json(entry->logprob) : Json(nullptr));
-    top.push_back(entry ? top_json(*entry) : Json(nullptr));
-    if (entry) {
-      sum += static_cast<double>(entry->logprob);
-      ++scored;
+  json += "{\"token_ids\":";
+  add_list(item.token_ids, [&](int32_t id) { fmt::format_to(std::back_inserter(json), "{}", id); });
+  json += ",\"logprobs\":";
+  add_list(result.prompt_logprobs, [&](const std::optional<TokenLogprob>& entry) {
+    if (!entry) {
+      json += "null";
+      return;
     }
-  }
-  Json json{{"token_ids", item.token_ids}, {"logprobs", std::move(logprobs)}};
+    add_number(entry->logprob);
+    sum += static_cast<double>(entry->logprob);
+    ++scored;
+  });
   if (item.top > 0) {
-    json["top"] = std::move(top);
-    json["next"] = result.next ? top_json(*result.next) : Json(nullptr);
+    json += ",\"top\":";
+    add_list(result.prompt_logprobs, add_top);
+    json += ",\"next\":";
+    add_top(result.next);
   }
-  json["perplexity"] = scored > 0 ? Json(std::exp(-sum / static_cast<double>(scored))) : Json(nullptr);
-  return json;
+  if (scored > 0) out.perplexity = std::exp(-sum / static_cast<double>(scored));
+  json += ",\"perplexity\":" + Json(out.perplexity ? Json(*out.perplexity) : Json(nullptr)).dump() + "}\n";
+  return out;
 }
 
 int32_t vocab_size(const Session& session) { return static_cast<int32_t>(session.loaded->model->config().vocab_size); }
@@ -105,7 +148,7 @@ int score_lines(const Options& options) {
   for_each_line(options.jsonl, [&](std::string_view line, int64_t number) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
     const std::string where = fmt::format("{} line {}", name, number);
-    print_json(score(session, item_from_line(session, options, line, where), where));
+    print(score(session, item_from_line(session, options, line, where), where).json);
     flush_output();
   });
   return 0;
@@ -123,13 +166,11 @@ int score_one(const Options& options) {
   } else {
     item.token_ids = parse_token_ids(input, where, vocab_size(session));
   }
-  const Json result = score(session, item, where);
+  const Scored result = score(session, item, where);
   if (options.json || !stdout_is_terminal()) {
-    print_json(result);
+    print(result.json);
   } else {
-    const Json& perplexity = result["perplexity"];
-    print(fmt::format("{} tokens, perplexity {}\n", item.token_ids.size(),
-                      perplexity.is_null() ? "none (one token)" : fmt::format("{:.4f}", perplexity.get<double>())));
+    print(fmt::format("{} tokens, perplexity {}\n", item.token_ids.size(), result.perplexity ? fmt::format("{:.4f}", *result.perplexity) : "none (one token)"));
   }
   return 0;
 }
