@@ -5,12 +5,13 @@
 // Not thread-safe: the thread that steps the engine calls it.
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "chat/answer_stream.h"
 #include "chat/chat_format.h"
 #include "chat/message.h"
-#include "chat/response_parser.h"
 #include "engine/engine.h"
 
 namespace carat {
@@ -23,9 +24,6 @@ struct ConversationOptions {
   int32_t repetition_limit = 0;  // an answer whose last so many tokens repeat themselves is ended (RepetitionGuard); 0: never
   SamplingParams sampling;       // stop: looked for in the content, not in thoughts or calls
 };
-
-enum class AnswerEnd : uint8_t { stop, length, tool_calls, repetition, cancelled };
-const char* to_string(AnswerEnd end);  // as in "finish_reason"
 
 struct Answer {
   Message message;  // role assistant: content, reasoning, calls
@@ -66,8 +64,8 @@ class Conversation {
   // Tokens of the next prompt as it stands.
   int32_t prompt_tokens() const;
 
-  // {"system":…, "messages":[…]}: what carat render --messages reads too (a system turn first). Reading takes that, an object with "messages", or a bare list,
-  // and replaces system and turns. Fails with invalid_argument, and changes nothing then.
+  // {"messages":[…]}, a system turn first when there is one: OpenAI's form, which carat render reads too. Reading takes that or a bare list, and replaces
+  // system and turns. Fails with invalid_argument, and changes nothing then.
   Json to_json() const;
   void from_json(const Json& saved);
 

@@ -1,5 +1,6 @@
 #pragma once
 // Notices an answer that has come to say the same over and over: its last tokens are one stretch repeated.
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -16,8 +17,8 @@ class RepetitionGuard {
 
  private:
   int32_t limit_;
-  std::vector<int32_t> last_;                                               // a ring of kLongest tokens
-  std::vector<int32_t> runs_ = std::vector<int32_t>(size_t{kLongest} + 1);  // [period]: how many tokens in a row equal the one a period before
+  std::vector<int32_t> last_;                                                    // a ring of kLongest tokens
+  std::vector<int32_t> runs_ = std::vector<int32_t>(std::size_t{kLongest} + 1);  // [period]: how many tokens in a row equal the one a period before
   int64_t count_ = 0;
   bool runaway_ = false;
 };
