@@ -19,6 +19,14 @@ else()
   target_link_libraries(carat_libraries INTERFACE fmt::fmt nlohmann_json::nlohmann_json simdjson::simdjson)
 endif()
 
+# libcurl and OpenSSL: their headers only. The libraries are opened when a download begins (src/hub/late_library.h), so that no other command pays for them.
+option(CARAT_HUB "downloads by libcurl, checked by OpenSSL; OFF: pulling is refused" ON)
+if(CARAT_HUB AND NOT CMAKE_CROSSCOMPILING)
+  find_path(CARAT_CURL_HEADERS curl/curl.h REQUIRED)
+  find_path(CARAT_OPENSSL_HEADERS openssl/evp.h REQUIRED)
+  mark_as_advanced(CARAT_CURL_HEADERS CARAT_OPENSSL_HEADERS)
+endif()
+
 # GoogleTest: the package's library, or its sources where the package's library is of another machine.
 if(CARAT_TESTS)
   if(CMAKE_CROSSCOMPILING)

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 # Libraries that stay behind the files of one room (the first part of the include's path).
-HOMES = {"CLI": {"cli"}, "simdjson.h": {"base", "formats", "text"}, "immintrin.h": {"kernels"}, "x86intrin.h": {"kernels"}, "arm_neon.h": {"kernels"}}
+HOMES = {"CLI": {"cli"}, "curl": {"hub"}, "simdjson.h": {"base", "formats", "text"}, "immintrin.h": {"kernels"}, "x86intrin.h": {"kernels"}, "arm_neon.h": {"kernels"}}
 
 
 def read_rooms():
