@@ -136,10 +136,10 @@ std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes
   return text;
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes, bool only_owner) {
   static std::atomic<uint64_t> counter{0};
   const std::string temporary = path.string() + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, only_owner ? 0600 : 0666));
   if (file.fd < 0) {
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) fail(ErrorCode::not_found, "{}: its folder does not exist", path.string());
@@ -147,7 +147,7 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
   }
   try {
     struct stat old;
-    if (::stat(path.c_str(), &old) == 0 && S_ISREG(old.st_mode)) static_cast<void>(::fchmod(file.fd, old.st_mode & 07777));
+    if (!only_owner && ::stat(path.c_str(), &old) == 0 && S_ISREG(old.st_mode)) static_cast<void>(::fchmod(file.fd, old.st_mode & 07777));
     write_all(file.fd, bytes, temporary);
     if (::fsync(file.fd) != 0) fail(ErrorCode::io, "{}: cannot be flushed to disk ({})", temporary, reason(errno));
     if (::close(file.release()) != 0) fail(ErrorCode::io, "{}: cannot be closed ({})", temporary, reason(errno));

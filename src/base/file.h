@@ -38,7 +38,8 @@ class MappedFile {
 // Whole text file, at most max_bytes. Fails with not_found, io, exhausted.
 std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes);
 
-// Writes beside the target, flushes to disk, renames. On failure the old file is untouched.
-void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+// Writes beside the target, flushes to disk, renames. On failure the old file is untouched. only_owner: nobody else may read it (mode 0600); else it keeps the old
+// file's mode, a new one what the umask leaves.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes, bool only_owner = false);
 
 }  // namespace carat
