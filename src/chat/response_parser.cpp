@@ -178,7 +178,7 @@ void ResponseParser::Impl::add_head(std::string_view text, std::vector<ChatEvent
   head += text;
   const std::string_view line = head;
   if (line.size() > kName.size() && line.starts_with(kName) && is_space(line[kName.size()])) return open_thought(line.substr(kName.size() + 1), events);
-  if (const size_t newline = line.find('\n'); newline != std::string_view::npos) return open_thought(line.substr(newline + 1), events);
+  if (const size_t newline = line.find('\n'); newline <= kMaxHead) return open_thought(line.substr(newline + 1), events);
   if (line.size() > kMaxHead) open_thought(line, events);
 }
 
