@@ -37,6 +37,14 @@ class Ops {
   virtual void begin_layer() = 0;
   virtual void end() = 0;
 
+  // A rehearsal: place() reads nothing and verbs allocate what they always do, but nothing is computed; no tensor may be looked at. It tells what a model and its
+  // steps take before a byte of weights is read. Matrices placed meanwhile hold nothing; what was measured must be asked for before the end.
+  virtual bool can_rehearse() const { return false; }
+  virtual void rehearse(bool /*on*/) {}
+  virtual bool rehearsing() const { return false; }
+  // The most bytes that the results of a step took so far: the arenas' peaks, one beside the other.
+  virtual uint64_t peak_step_bytes() const { return 0; }
+
   virtual Tensor empty(int64_t rows, int64_t cols) = 0;  // uninitialised
   // Rows of a table, times scale: [ids, table.in].
   virtual Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) = 0;

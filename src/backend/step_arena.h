@@ -21,6 +21,10 @@ class StepArena {
     return arenas_[current_].allocate_array<T>(n);
   }
   size_t capacity() const { return arenas_[0].capacity() + arenas_[1].capacity() + arenas_[2].capacity(); }
+  size_t peak() const { return arenas_[0].peak() + arenas_[1].peak() + arenas_[2].peak(); }
+  void release() {
+    for (Arena& a : arenas_) a.release();
+  }
 
  private:
   Arena arenas_[3];

@@ -5,6 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "base/pages.h"
+
 namespace carat {
 
 class Arena {
@@ -16,6 +18,8 @@ class Arena {
     if (chunk_ == chunks_.size()) add_chunk(bytes > kChunk ? bytes : kChunk);
     void* p = chunks_[chunk_].data + used_;
     used_ += bytes;
+    handed_out_ += bytes;
+    if (handed_out_ > peak_) peak_ = handed_out_;
     return p;
   }
   template <typename T>
@@ -28,12 +32,19 @@ class Arena {
     if (chunks_.size() > 1) {
       size_t used = used_;
       for (size_t i = 0; i < chunk_ && i < chunks_.size(); ++i) used += chunks_[i].size;
-      release();
-      used += used / 4;
+      drop_chunks();
+      used = (used + used / 4 + 4095) / 4096 * 4096;
       add_chunk(used > kChunk ? used : kChunk);
     }
-    chunk_ = 0, used_ = 0;
+    chunk_ = 0, used_ = 0, handed_out_ = 0;
   }
+  // As new.
+  void release() {
+    drop_chunks();
+    chunk_ = 0, used_ = 0, handed_out_ = 0, peak_ = 0;
+  }
+  // The most bytes that were handed out between two resets: what is resident, once all of it was written.
+  size_t peak() const { return peak_; }
   size_t capacity() const {
     size_t sum = 0;
     for (const Chunk& c : chunks_) sum += c.size;
@@ -52,14 +63,19 @@ class Arena {
     size_t size;
   };
   void next() { ++chunk_, used_ = 0; }
-  void add_chunk(size_t size) { chunks_.push_back({static_cast<std::byte*>(::operator new(size, std::align_val_t{64})), size}); }
-  void release() {
-    for (const Chunk& c : chunks_) ::operator delete(c.data, std::align_val_t{64});
+  void add_chunk(size_t size) {
+    chunks_.reserve(chunks_.size() + 1);
+    chunks_.push_back({map_pages(size), size});
+  }
+  void drop_chunks() {
+    for (const Chunk& c : chunks_) unmap_pages(c.data, c.size);
     chunks_.clear();
   }
   std::vector<Chunk> chunks_;
   size_t chunk_ = 0;
   size_t used_ = 0;
+  size_t handed_out_ = 0;
+  size_t peak_ = 0;
 };
 
 }  // namespace carat

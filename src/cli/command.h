@@ -1,6 +1,7 @@
 #pragma once
 // A command of the program: its name, what --help says, and a function that declares its options and returns what to do with them.
 #include <functional>
+#include <span>
 #include <string_view>
 
 namespace CLI {
@@ -19,10 +20,12 @@ struct Command {
   Action (*setup)(CLI::App& app);
 };
 
-// One file a command. main.cpp lists them.
+// One file a command. commands.cpp lists them.
+std::span<const Command* const> all_commands();
 extern const Command kRunCommand;
 extern const Command kScoreCommand;
 extern const Command kTokenizeCommand;
 extern const Command kInspectCommand;
+extern const Command kPlanCommand;
 
 }  // namespace carat::cli

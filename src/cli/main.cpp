@@ -20,10 +20,8 @@ namespace {
 
 constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130;
 
-constexpr std::array kCommands = {&kRunCommand, &kScoreCommand, &kTokenizeCommand, &kInspectCommand};
-
 // Named in the plan; they get a better answer than "unknown".
-constexpr std::array<std::string_view, 15> kPlanned = {"serve",    "pull",     "list",  "rm",   "plan",   "bench",  "render",    "parse",
+constexpr std::array<std::string_view, 14> kPlanned = {"serve",    "pull",     "list",  "rm",   "bench",  "render", "parse",
                                                        "quantize", "finetune", "merge", "eval", "routes", "doctor", "completion"};
 
 int report(std::string_view message, int status) {
@@ -37,7 +35,7 @@ int report(std::string_view message, int status) {
 
 std::string overview() {
   std::string text = "carat runs Gemma models on this machine.\n\nUsage: carat COMMAND MODEL [options]\n\nCommands:\n";
-  for (const Command* command : kCommands) text += fmt::format("  {:<10} {}\n", command->name, command->summary);
+  for (const Command* command : all_commands()) text += fmt::format("  {:<10} {}\n", command->name, command->summary);
   text +=
       "\nMODEL is a path to a .gguf file (the first part of a split one), a folder with config.json, *.safetensors and\n"
       "tokenizer.json, or gemma3:270m (the model that ./dev run gets).\n\n"
@@ -94,7 +92,7 @@ int dispatch(int argc, char** argv) {
     fmt::print(stderr, "{}", overview());
     return kWrongUsage;
   }
-  for (const Command* command : kCommands) {
+  for (const Command* command : all_commands()) {
     if (command->name == name) return run_command(*command, argc - 1, argv + 1);
   }
   for (const std::string_view planned : kPlanned) {

@@ -15,9 +15,6 @@
 namespace carat::cli {
 namespace {
 
-// Left for activations and logits beside weights and cache.
-constexpr uint64_t kHeadroom = uint64_t{64} << 20;
-
 uint64_t parse_bytes(const std::string& text) {
   constexpr std::string_view units = "KMGT";
   std::string digits = text;
@@ -98,27 +95,34 @@ const Tokenizer& Session::tokenizer() const {
   return *loaded->tokenizer;
 }
 
+EngineOptions engine_options(const ModelOptions& options, int32_t sequences) {
+  EngineOptions engine;
+  engine.ctx = options.ctx;
+  engine.max_num_seqs = sequences;
+  engine.max_num_batched_tokens = std::max(engine.max_num_batched_tokens, sequences);
+  engine.kv_dtype = options.kv == "f32" ? DType::f32 : options.kv == "q8" ? DType::q8_0 : DType::f16;
+  engine.memory_limit = options.mem_limit.empty() ? 0 : parse_bytes(options.mem_limit);
+  return engine;
+}
+
+LoadOptions load_options(const ModelOptions& options, const EngineOptions& engine) {
+  LoadOptions load;
+  load.num_threads = options.threads;
+  load.isa = options.isa;
+  load.ref_backend = options.backend == "ref";
+  load.engine = engine;
+  return load;
+}
+
 Session open_session(const ModelOptions& options) {
-  const uint64_t limit = options.mem_limit.empty() ? 0 : parse_bytes(options.mem_limit);
+  const EngineOptions engine = engine_options(options, 1);
   const auto start = std::chrono::steady_clock::now();
   Session session;
   {
     Progress progress("loading");
-    LoadOptions load{.num_threads = options.threads, .isa = options.isa, .ref_backend = options.backend == "ref", .progress = {}};
+    LoadOptions load = load_options(options, engine);
     load.progress = [&progress](uint64_t done, uint64_t total) { progress.show(done, total); };
     session.loaded = load_model(resolve_model(options.model).string(), load);
-  }
-  EngineOptions engine;
-  engine.ctx = options.ctx;
-  engine.max_num_seqs = 1;
-  engine.kv_dtype = options.kv == "f32" ? DType::f32 : options.kv == "q8" ? DType::q8_0 : DType::f16;
-  if (limit > 0) {
-    const uint64_t used = resident_memory_bytes() + kHeadroom;
-    if (used >= limit) {
-      fail(ErrorCode::exhausted, "the model needs more memory than allowed, --mem-limit {} with {} in use after loading, raise it or take a smaller model",
-           limit, used - kHeadroom);
-    }
-    engine.kv_bytes = static_cast<int64_t>(limit - used);
   }
   session.engine = std::make_unique<Engine>(*session.loaded, engine);
   session.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

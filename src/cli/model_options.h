@@ -34,6 +34,9 @@ struct Session {
   // Fails with unsupported when the file has no vocabulary.
   const Tokenizer& tokenizer() const;
 };
+// What the options say, for an engine of that many sequences at once; and for load_model() of a model for it.
+EngineOptions engine_options(const ModelOptions& options, int32_t sequences);
+LoadOptions load_options(const ModelOptions& options, const EngineOptions& engine);
 // Shows progress on stderr if that is a terminal. Fails like Checkpoint::open, load_model and Engine; and with exhausted when --mem-limit is too small.
 Session open_session(const ModelOptions& options);
 

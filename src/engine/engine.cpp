@@ -6,12 +6,17 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/engine_core.h"
-#include "engine/memory_plan.h"
+#include "engine/memory_footprint.h"
 
 namespace carat {
 namespace {
 
-int32_t longest_context(const ModelConfig& config) { return static_cast<int32_t>(std::min<int64_t>(config.max_position_embeddings, 1 << 30)); }
+MemoryPlan plan_now(LoadedModel& loaded, const EngineOptions& options) {
+  Ops& ops = *loaded.ops;
+  const auto stand_in = ops.can_rehearse() ? nullptr : make_cpu_ops({.num_threads = 1});
+  const MemoryFootprint footprint = rehearse_steps(*loaded.model, stand_in ? *stand_in : ops, options);
+  return plan_memory(memory_question(footprint, options.memory_limit, footprint.weights), options);
+}
 
 }  // namespace
 
@@ -23,15 +28,8 @@ struct Engine::Impl {
 Engine::Engine(LoadedModel& loaded, const EngineOptions& options) {
   check(loaded.ops && loaded.model, "an engine is made from a loaded model");
   const ModelConfig& config = loaded.model->config();
-  MemoryQuestion question;
-  question.layout = loaded.model->kv_layout(options.kv_dtype);
-  question.max_positions = longest_context(config);
-  question.weights = loaded.model->weight_bytes();
-  question.activations = activation_bytes(config, options);
-  const uint64_t resident = resident_memory();
-  question.program = resident - std::min(resident, question.weights);
-  question.available = available_memory();
-  const MemoryPlan plan = plan_memory(question, options);
+  // Without a plan made before loading: what is resident beside the weights is the program.
+  const MemoryPlan plan = loaded.plan && loaded.planned_for == options ? *loaded.plan : plan_now(loaded, options);
   EngineOptions resolved = options;
   resolved.ctx = plan.ctx;
 
@@ -40,7 +38,7 @@ Engine::Engine(LoadedModel& loaded, const EngineOptions& options) {
   model.eos_token_ids = config.eos_token_ids;
   model.suppress_tokens = config.suppress_tokens;
   model.tokenizer = loaded.tokenizer;
-  model.store = loaded.ops->make_kv_store(question.layout, plan.num_slots);
+  model.store = loaded.ops->make_kv_store(loaded.model->kv_layout(options.kv_dtype), plan.num_slots);
   model.forward = [&loaded](const Batch& batch, KvStore& store) { return loaded.model->forward(*loaded.ops, store, batch); };
   impl_ = std::make_unique<Impl>(std::move(model), resolved);
   log::info("engine ready", {{"ctx", plan.ctx}, {"slots", plan.num_slots}, {"kv_bytes", plan.kv}, {"weight_bytes", plan.weights}});

@@ -2,6 +2,7 @@
 // Sequences in, tokens out. Each step() schedules rows of many sequences, runs the model once, samples, and reports.
 // A request's tokens do not depend on what else is being served, on chunk sizes, prefix hits, preemption or threads.
 #include <memory>
+#include <optional>
 
 #include "backend/ops.h"
 #include "engine/request.h"
@@ -18,6 +19,9 @@ struct EngineOptions {
   DType kv_dtype = DType::f16;           // f16, f32, or q8_0 (int8 with scales)
   int64_t kv_bytes = 0;                  // cache budget; 0: what ctx and max_num_seqs need, at most what the machine has left
   bool prefix_cache = true;
+  uint64_t memory_limit = 0;  // for this process in all; 0: what the machine or its cgroup has
+
+  bool operator==(const EngineOptions&) const = default;
 };
 
 struct EngineStats {
@@ -31,12 +35,16 @@ struct LoadedModel {
   std::shared_ptr<const Tokenizer> tokenizer;  // may be null for token-id use of a file without vocabulary
   std::unique_ptr<Ops> ops;
   std::unique_ptr<Model> model;
+  std::shared_ptr<const struct MemoryPlan> plan;  // of an engine with the options below, when loading was told of it; else null
+  EngineOptions planned_for;
 };
 struct LoadOptions {
   int num_threads = 0;
   std::string isa;           // "" = best
   bool ref_backend = false;  // the plain f32 oracle
   std::function<void(uint64_t, uint64_t)> progress;
+  // The engine that is to be made: what cannot fit is refused, with exhausted, before a byte of weights is read.
+  std::optional<EngineOptions> engine;
 };
 // engine/model_loader.cpp: the one way in for every door.
 std::unique_ptr<LoadedModel> load_model(const std::string& path, const LoadOptions& options);

@@ -118,6 +118,7 @@ Tensor Model::forward(Ops& ops, KvStore& kv, const Batch& batch) const {
   }
   Tensor logits;
   if (wanted.rows() > 0) {
+    ops.begin_layer();  // the logits take the place of the layer before the last
     if (b == &batch) x = ops.rows(x, batch.logit_rows);
     x = ops.rms_norm(x, w.norm.data(), c.rms_norm_eps, x.cols);
     if (ops.tap) ops.tap("final_norm", -1, x);

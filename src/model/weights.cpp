@@ -50,7 +50,7 @@ class Loader {
     const TensorInfo& t = at(name);
     expect(c_, t, {n});
     need_numbers(t);
-    Vector v = t.to_f32();
+    Vector v = numbers(t);
     if (is_norm && config_.norm_weights_are_offsets)
       for (float& x : v) x += 1.0f;
     done(t.nbytes);
@@ -99,7 +99,7 @@ class Loader {
     float scale = 1;
     const std::string factor = name.substr(0, name.rfind(".weight")) + ".scale";  // NVFP4's separate factor
     if (t.dtype == DType::nvfp4)
-      if (const TensorInfo* s = find(factor)) expect(c_, *s, {1}), scale = s->to_f32()[0];
+      if (const TensorInfo* s = find(factor)) expect(c_, *s, {1}), scale = numbers(*s)[0];
     return rows({&t}, 0, out, in, scale);
   }
 
@@ -174,13 +174,15 @@ class Loader {
     }
   }
 
+  // A small tensor's values. A rehearsal reads none, and takes a number that is not 1: a factor of 1 is left out.
+  Vector numbers(const TensorInfo& t) const { return ops_.rehearsing() ? Vector(static_cast<size_t>(t.elements()), 0.5f) : t.to_f32(); }
   void need_numbers(const TensorInfo& t) const {
     if (!is_float(t.dtype) && !is_quantised(t.dtype))
       fail(ErrorCode::unsupported, "{}: tensor {} is of type {}, which holds no weights", c_.path().string(), t.name, info(t.dtype).name);
   }
   // NVFP4's separate factor, where nothing applies it: rather refused than dropped. A factor of 1 changes nothing; those of expert outputs are applied to the outputs.
   void need_no_factor(const TensorInfo& t) const {
-    if (t.dtype != DType::nvfp4 || t.name.find("ffn_down_exps") != std::string::npos) return;
+    if (ops_.rehearsing() || t.dtype != DType::nvfp4 || t.name.find("ffn_down_exps") != std::string::npos) return;
     const TensorInfo* s = c_.find(t.name.substr(0, t.name.rfind(".weight")) + ".scale");
     if (!s) return;
     for (float v : s->to_f32())

@@ -73,7 +73,7 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
   kernels::OneTensor one;
   if (spec.one_tensor) {
     RopeTable& table = ropes_.of(*spec.one_tensor_rope);
-    table.reserve(end_position);
+    if (!rehearsing_) table.reserve(end_position);
     one.w = spec.one_tensor_k_norm;
     one.rotary_pairs = static_cast<int32_t>(table.pairs());
     one.cos_base = table.cos_base(), one.sin_base = table.sin_base();
@@ -118,7 +118,7 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
   // Units are enough to keep every thread busy, and none is much longer than its share: partials stay in a worker's own corner.
   if (threads == 1 || splits == num_units || (num_units >= 2 * threads && int64_t{max_splits} * threads <= splits)) {
     float* corner = arena_.array<float>(int64_t{threads} * max_rows * (head_dim + 2));
-    pool_.parallel_for(num_units, 1, [&](int64_t begin, int64_t end, int worker) {
+    parallel(num_units, 1, [&](int64_t begin, int64_t end, int worker) {
       float* m = corner + int64_t{worker} * max_rows * (head_dim + 2);
       float* l = m + max_rows;
       float* o[kQueryRows * 8];
@@ -147,7 +147,7 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
   float* running = arena_.array<float>(num_units * max_rows * 2);
   for (int64_t i = 0; i < num_units * max_rows; ++i) running[2 * i] = -std::numeric_limits<float>::infinity(), running[2 * i + 1] = 0;
   for (int32_t first = 0; first < max_splits; first += wave) {
-    pool_.parallel_for(num_units * wave, 1, [&](int64_t begin, int64_t end, int worker) {
+    parallel(num_units * wave, 1, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t j = begin; j < end; ++j) {
         const Unit& u = units[j / wave];
         const int32_t s = first + static_cast<int32_t>(j % wave);

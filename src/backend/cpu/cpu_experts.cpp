@@ -31,6 +31,7 @@ Routing CpuOps::route(Tensor logits, int64_t top_k) {
       choose_experts(p.row(r), p.cols, top_k, experts + r * top_k, weights + r * top_k);
     }
   });
+  if (rehearsing_) std::fill_n(experts, logits.rows * top_k, 0);  // the choice changes no size
   return {experts, weights, logits.rows, top_k};
 }
 
@@ -91,7 +92,7 @@ Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routin
   auto part_of = [](Tensor t, int64_t first, int64_t n) { return Tensor{t.row(first), n, t.cols}; };
   auto run = [&](Tensor in, const kernels::QuantRows& q, Tensor out, Linear Expert::* matrix) {
     const int64_t pieces = pieces_of(groups[0].expert->*matrix);
-    pool_.parallel_for(num_groups * pieces, 1, [&](int64_t begin, int64_t end, int) {
+    parallel(num_groups * pieces, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t j = begin; j < end; ++j) {
         const Group& g = groups[j / pieces];
         const Linear& w = g.expert->*matrix;

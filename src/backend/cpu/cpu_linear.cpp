@@ -31,6 +31,11 @@ Linear CpuOps::place(const MatrixSource& source) {
   Linear w;
   w.dtype = source.dtype, w.in = source.in, w.out = source.out, w.scale = source.scale;
   w.bytes = static_cast<uint64_t>(panels) * static_cast<uint64_t>(panel_bytes);
+  if (rehearsing_) {
+    static const std::byte kNothing{};
+    w.data = {std::shared_ptr<const std::byte>(), &kNothing};
+    return w;
+  }
   w.data = make_buffer(w.bytes);
   auto* data = const_cast<std::byte*>(w.data.get());
 
@@ -114,7 +119,7 @@ void CpuOps::matmul_parallel(const Linear& w, Tensor x, Tensor out) {
   const int64_t panel_bytes = kernels::panel_bytes(w.dtype, w.in);
   const int64_t pieces = int64_t{pool_.num_threads()} * 4;
   const int64_t grain = std::max((panels + pieces - 1) / pieces, x.rows >= 8 ? 1 : (int64_t{65536} + panel_bytes - 1) / panel_bytes);
-  pool_.parallel_for(panels, grain, [&](int64_t begin, int64_t end, int) { matmul(w, x, rows, begin, end, out); });
+  parallel(panels, grain, [&](int64_t begin, int64_t end, int) { matmul(w, x, rows, begin, end, out); });
 }
 
 Tensor CpuOps::linear(Tensor x, const Linear& w) {

@@ -35,6 +35,11 @@ void CpuOps::begin_layer() {
 
 void CpuOps::end() { kv_ = nullptr; }
 
+void CpuOps::rehearse(bool on) {
+  rehearsing_ = on;
+  arena_.release();
+}
+
 Tensor CpuOps::rms_norm(Tensor x, const float* weight, float eps, int64_t width) {
   Tensor out = empty(x.rows, x.cols);
   for_rows(x.size() / width, width, [&](int64_t begin, int64_t end, int) {
@@ -47,7 +52,7 @@ Tensor CpuOps::turn(Tensor x, const float* weight, float eps, const RopeSpec& sp
   Tensor out = empty(x.rows, x.cols);
   RopeTable& table = ropes_.of(spec);
   const int64_t pairs = table.pairs();
-  table.reserve(*std::max_element(positions.begin(), positions.end()) + 1);
+  if (!rehearsing_) table.reserve(*std::max_element(positions.begin(), positions.end()) + 1);
   for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
     float cos[kernels::kMaxHeadDim / 2], sin[kernels::kMaxHeadDim / 2];
     for (int64_t r = begin; r < end; ++r) {
@@ -121,13 +126,17 @@ Tensor CpuOps::add_norm(Tensor x, Tensor h, const float* weight, float eps) {
 
 Tensor CpuOps::columns(Tensor x, int64_t begin, int64_t n) {
   Tensor out = empty(x.rows, n);
-  for (int64_t r = 0; r < x.rows; ++r) std::memcpy(out.row(r), x.row(r) + begin, static_cast<size_t>(n) * sizeof(float));
+  for_rows(x.rows, n * 4, [&](int64_t first, int64_t last, int) {
+    for (int64_t r = first; r < last; ++r) std::memcpy(out.row(r), x.row(r) + begin, static_cast<size_t>(n) * sizeof(float));
+  });
   return out;
 }
 
 Tensor CpuOps::rows(Tensor x, std::span<const int32_t> rows) {
   Tensor out = empty(static_cast<int64_t>(rows.size()), x.cols);
-  for (size_t i = 0; i < rows.size(); ++i) std::memcpy(out.row(static_cast<int64_t>(i)), x.row(rows[i]), static_cast<size_t>(x.cols) * sizeof(float));
+  for_rows(out.rows, x.cols * 4, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) std::memcpy(out.row(i), x.row(rows[static_cast<size_t>(i)]), static_cast<size_t>(x.cols) * sizeof(float));
+  });
   return out;
 }
 

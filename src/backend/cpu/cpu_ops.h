@@ -19,6 +19,10 @@ class CpuOps final : public Ops {
   void begin(KvStore& kv) override;
   void begin_layer() override;
   void end() override;
+  bool can_rehearse() const override { return true; }
+  void rehearse(bool on) override;
+  bool rehearsing() const override { return rehearsing_; }
+  uint64_t peak_step_bytes() const override { return arena_.peak(); }
 
   Tensor empty(int64_t rows, int64_t cols) override { return arena_.tensor(rows, cols); }
   Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) override;  // cpu_linear.cpp
@@ -42,10 +46,16 @@ class CpuOps final : public Ops {
   Tensor logits(Tensor x, const Linear& head, float cap) override;
 
  private:
+  // All work on tensors goes through these two: in a rehearsal nothing is done.
+  template <typename Fn>
+  void parallel(int64_t n, int64_t grain, Fn&& fn) {
+    if (!rehearsing_) pool_.parallel_for(n, grain, std::forward<Fn>(fn));
+  }
   // Runs fn(begin, end) over rows; small work stays on this thread. floats: how much one row touches.
   template <typename Fn>
   void for_rows(int64_t rows, int64_t floats, Fn&& fn) {
     constexpr int64_t kWorth = 16384;  // floats that repay waking a thread
+    if (rehearsing_) return;
     if (rows * floats < 2 * kWorth) return fn(int64_t{0}, rows, 0);
     pool_.parallel_for(rows, std::max<int64_t>(1, kWorth / floats), std::forward<Fn>(fn));
   }
@@ -64,6 +74,7 @@ class CpuOps final : public Ops {
   ThreadPool pool_;
   StepArena arena_;
   RopeTables ropes_;
+  bool rehearsing_ = false;
   KvStore* kv_ = nullptr;
   const float* quantised_of_ = nullptr;
   kernels::QuantRows quantised_;

@@ -1,0 +1,13 @@
+// All commands of the program, in the order of `carat --help`. A new one is declared in command.h and named here.
+#include <array>
+
+#include "cli/command.h"
+
+namespace carat::cli {
+
+std::span<const Command* const> all_commands() {
+  static constexpr std::array kCommands = {&kRunCommand, &kScoreCommand, &kTokenizeCommand, &kInspectCommand, &kPlanCommand};
+  return kCommands;
+}
+
+}  // namespace carat::cli
