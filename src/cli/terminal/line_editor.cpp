@@ -48,7 +48,7 @@ class LineEditor::Editing {
   Editing(const Editing&) = delete;
   Editing& operator=(const Editing&) = delete;
 
-  TypedLine read(std::string_view prompt);
+  TypedLine read(std::string_view prompt, bool keep);
 
  private:
   struct Action {
@@ -146,7 +146,7 @@ void LineEditor::Editing::bind_keys() {
   ::el_wset(editor_, EL_BIND, event, L"carat-event", nullptr);
 }
 
-TypedLine LineEditor::Editing::read(std::string_view prompt) {
+TypedLine LineEditor::Editing::read(std::string_view prompt, bool keep) {
   const Utf8Locale locale;
   const std::wstring plain = units_.units(prompt);
   const std::string look = styles_wanted(out_fd_) ? style_begin(style::prompt) : "";
@@ -169,13 +169,11 @@ TypedLine LineEditor::Editing::read(std::string_view prompt) {
   if (kind_ != TypedLine::Kind::text) out_.put(kind_ == TypedLine::Kind::interrupted ? "^C\n" : "\n");
   std::fflush(out_.file());
   guard_.reset();
-  if (kind_ == TypedLine::Kind::text) remember(result.text);
+  if (keep && kind_ == TypedLine::Kind::text) remember(result.text);
   return result;
 }
 
 void LineEditor::Editing::remember(const std::string& text) {
-  const size_t before = history_.entries().size();
-  const std::string last = before == 0 ? "" : history_.entries().back();
   if (!history_.add(text)) fmt::print(stderr, "carat: warning: the history could not be written, {}\n", terminal_safe(options_.history.string()));
   if (history_.entries().empty() || history_.entries().back() != text) return;
   HistEventW event;
@@ -333,7 +331,7 @@ LineEditor::LineEditor(LineEditorOptions options) {
 
 LineEditor::~LineEditor() = default;
 
-TypedLine LineEditor::read(std::string_view prompt) { return editing_ ? editing_->read(prompt) : read_plain(prompt); }
+TypedLine LineEditor::read(std::string_view prompt, bool keep) { return editing_ ? editing_->read(prompt, keep) : read_plain(prompt); }
 
 TypedLine LineEditor::read_plain(std::string_view prompt) {
   TypedLine result;

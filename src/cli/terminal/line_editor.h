@@ -35,8 +35,8 @@ class LineEditor {
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
 
-  // Shows the prompt (of printable characters) on stderr, or on stdout if only that is a terminal.
-  TypedLine read(std::string_view prompt);
+  // Shows the prompt (of printable characters) on stderr, or on stdout if only that is a terminal. keep false: the line is no part of the history.
+  TypedLine read(std::string_view prompt, bool keep = true);
 
  private:
   class Editing;

@@ -1,10 +1,13 @@
 #include "cli/terminal/style.h"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdlib>
 #include <utility>
+
+#include "cli/console.h"
 
 namespace carat::cli {
 namespace {
@@ -56,5 +59,8 @@ std::string styled(bool wanted, style::Flags flags, std::string_view text) {
   if (!wanted || flags == style::plain || text.empty()) return std::string(text);
   return style_begin(flags) + std::string(text) + std::string(kStyleEnd);
 }
+
+void note(std::string_view text) { fmt::print(stderr, "{}\n", styled(styles_wanted(STDERR_FILENO), style::dim, terminal_safe(text))); }
+void warn(std::string_view text) { fmt::print(stderr, "{}\n", styled(styles_wanted(STDERR_FILENO), style::warning, terminal_safe(text))); }
 
 }  // namespace carat::cli

@@ -32,4 +32,9 @@ inline constexpr std::string_view kStyleEnd = "\x1b[0m";
 // The text between them when `wanted`, else as it is. The text is shown as given: make it terminal_safe() first.
 std::string styled(bool wanted, style::Flags flags, std::string_view text);
 
+// A line for the user on stderr, dim where that is possible; made terminal_safe() here.
+void note(std::string_view text);
+// Likewise, in the colour of a warning.
+void warn(std::string_view text);
+
 }  // namespace carat::cli
