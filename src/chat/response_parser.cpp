@@ -256,13 +256,12 @@ void ResponseParser::Impl::end(bool stopped, std::vector<ChatEvent>& events) {
 ResponseParser::ResponseParser(const Tokenizer& tokenizer, bool gemma4, std::span<const TokenId> prompt_tail, ParserOptions options)
     : impl_(std::make_unique<Impl>(tokenizer, gemma4, std::move(options))) {
   if (!gemma4 || impl_->options.markers_as_content) return;
-  // What the model's open turn holds so far is passed through unseen; it begins after the last token that ends or hands over a turn.
-  const TokenId result_end = marker_id(tokenizer, "<tool_response|>");
+  // What the model's open turn holds so far is passed through unseen; it begins after the last token that ends one or hands over.
   size_t begin = prompt_tail.size();
   for (; begin > 0; --begin) {
     const TokenId id = prompt_tail[begin - 1];
     const bool inside = id >= 0 && id < tokenizer.vocab_size();
-    if (inside && (id == result_end || impl_->markers.of(id) == Marker::stop)) break;
+    if (inside && impl_->markers.of(id) == Marker::stop) break;
   }
   std::vector<ChatEvent> unseen;
   const bool parallel = std::exchange(impl_->options.parallel_tool_calls, true);  // a call of the prompt is not the one that is wanted

@@ -69,6 +69,8 @@ TEST(CallArguments, NumbersAndTruthsInStringsAreRead) {
   EXPECT_EQ(a(R"({"type":"boolean"})", "~False~"), "false");
   EXPECT_EQ(a(R"({"type":"boolean"})", "FALSE"), "false");
   EXPECT_EQ(a(R"({"type":["integer","null"]})", "~null~"), "null");
+  EXPECT_EQ(a(R"({"type":"integer","nullable":true})", "~None~"), "null");
+  EXPECT_EQ(a(R"({"type":"integer","nullable":false})", "~None~"), R"("None")");
 }
 
 TEST(CallArguments, WhatDoesNotFitStaysAsItIs) {
@@ -134,6 +136,7 @@ TEST(CallArguments, Alternatives) {
   EXPECT_EQ(a(R"({"oneOf":[{"type":"integer"},{"type":"boolean"}]})", "~true~"), "true");
   EXPECT_EQ(a(R"({"allOf":[{"type":"string"}]})", "5"), R"("5")");
   EXPECT_EQ(a(R"({"anyOf":[{"type":"integer"},{"type":"boolean"}]})", "~word~"), R"("word")");
+  EXPECT_EQ(a(R"({"anyOf":[{"type":"string","enum":["x"]},{"type":"integer"}]})", "7.0"), "7");  // a word, but none of those
   // The branch whose required members are there.
   const std::string_view shapes = R"({"anyOf":[{"type":"object","properties":{"r":{"type":"string"}},"required":["r","kind"]},
                                                {"type":"object","properties":{"r":{"type":"number"}},"required":["r"]}]})";
@@ -169,19 +172,23 @@ TEST(CallArguments, TimeIsBoundedWhateverTheSchema) {
   Json branches = {{"type", "integer"}};
   for (int i = 0; i < 14; ++i) branches = {{"anyOf", Json::array({branches, branches})}};
   Json many = Json::object();
-  for (int i = 0; i < 20000; ++i) many["k" + std::to_string(i)] = {{"type", "string"}};
+  for (int i = 0; i < 50000; ++i) append_member(many, "k" + std::to_string(99999 - i), {{"type", "string"}});
   Json words = Json::array();
   for (int i = 0; i < 20000; ++i) words.push_back("w" + std::to_string(i));
   std::string members, list = "w:[";
-  for (int i = 0; i < 50000; ++i) members += "k" + std::to_string(i) + ":" + std::to_string(i) + ",", list += std::to_string(i) + ",";
+  for (int i = 0; i < 100000; ++i) members += "k" + std::to_string(i) + ":" + std::to_string(i) + ",", list += std::to_string(i) + ",";
   const Json schema = {
       {"type", "object"}, {"properties", {{"a", branches}, {"w", {{"type", "array"}, {"items", {{"enum", words}}}}}}}, {"additionalProperties", false}};
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(typed(schema, "a:word").dump(), R"({"a":"word"})");
-  EXPECT_EQ(typed(schema, list + "]").at("w").size(), 50000U);
+  EXPECT_EQ(typed(schema, list + "]").at("w").size(), 100000U);
   const Json all = typed({{"type", "object"}, {"properties", many}}, members);
-  EXPECT_EQ(all.size(), 50000U);
-  EXPECT_EQ(all.front(), "0");
+  EXPECT_EQ(all.size(), 100000U);
+  EXPECT_EQ(all.front(), 0);
+  EXPECT_EQ(all.back(), "99999");
+  // A reference to itself, with a call that would allow for millions of steps.
+  const Json loop = parse_json(R"({"properties":{"a":{"$ref":"#/properties/a"}}})", "schema");
+  EXPECT_EQ(typed(loop, "b:" + std::string(1 << 20, 'x') + ",a:7").at("a"), 7);
   EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), 20);
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -273,6 +274,30 @@ TEST(ResponseParser, ThoughtsAreCountedForABudget) {
   EXPECT_FALSE(parser.in_thought());
   EXPECT_GT(inside, 10);
   EXPECT_EQ(parse_answer("x<|channel><|channel>thought\na<|think|>b<channel|><channel|>y<tool_call|><bos>").dropped, 5);
+}
+
+// The tiny vocabulary, with <unk> of a kind of its own as some files have it.
+class WithUnknown : public Tokenizer {
+ public:
+  Ids encode(std::string_view text, const EncodeOptions& options) const override { return tiny_tokenizer()->encode(text, options); }
+  int32_t vocab_size() const override { return tiny_tokenizer()->vocab_size(); }
+  TokenKind kind(TokenId id) const override { return id == unknown ? TokenKind::unknown : tiny_tokenizer()->kind(id); }
+  std::string_view piece(TokenId id) const override { return tiny_tokenizer()->piece(id); }
+  std::optional<TokenId> find(std::string_view text) const override { return tiny_tokenizer()->find(text); }
+  const TokenId unknown = tiny_tokenizer()->find("<unk>").value();
+};
+
+TEST(ResponseParser, TheUnknownTokenIsNoText) {
+  const WithUnknown tokenizer;
+  Ids ids = answer_ids(tokenizer, "x<|tool_call>call:f{a:1}<tool_call|>");
+  ids.insert(ids.begin(), tokenizer.unknown);
+  Parsed parsed = parse_ids(tokenizer, ids);
+  EXPECT_EQ(parsed.message.content, "x");
+  EXPECT_EQ(parsed.message.tool_calls.size(), 1U);
+  EXPECT_EQ(parsed.dropped, 1);
+  ids.insert(ids.end() - 3, tokenizer.unknown);
+  parsed = parse_ids(tokenizer, ids);
+  EXPECT_EQ(parsed.message.content, "x<|tool_call>call:f{a:<unk>1}<tool_call|>");
 }
 
 TEST(ResponseParser, Options) {
