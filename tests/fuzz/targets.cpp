@@ -14,6 +14,7 @@ std::atomic<size_t> read_bytes{0};  // so that no reading is optimised away
 
 constexpr Target kTargets[] = {
     {"checkpoint", open_checkpoint}, {"side files", parse_side_files}, {"tokenizer", load_tokenizer}, {"config", read_model_config}, {"model", run_model},
+    {"answers", parse_answers},
 };
 
 // Getters of the wrong type fail by design; only how they fail matters here.

@@ -18,5 +18,6 @@ void load_tokenizer(const std::filesystem::path& path);
 void read_model_config(const std::filesystem::path& path);
 void run_model(const std::filesystem::path& path);
 void parse_side_files(const std::filesystem::path& path);
+void parse_answers(const std::filesystem::path& path);
 
 }  // namespace carat::fuzz
