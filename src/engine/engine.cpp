@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "engine/engine_core.h"
 #include "engine/memory_footprint.h"
+#include "engine/stop_tokens.h"
 
 namespace carat {
 namespace {
@@ -35,7 +36,7 @@ Engine::Engine(LoadedModel& loaded, const EngineOptions& options) {
 
   EngineModel model;
   model.vocab_size = static_cast<int32_t>(config.vocab_size);
-  model.eos_token_ids = config.eos_token_ids;
+  model.eos_token_ids = stop_tokens(config.eos_token_ids, loaded.tokenizer.get());
   model.suppress_tokens = config.suppress_tokens;
   model.tokenizer = loaded.tokenizer;
   model.store = loaded.ops->make_kv_store(loaded.model->kv_layout(options.kv_dtype), plan.num_slots);
