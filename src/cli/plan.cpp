@@ -35,7 +35,8 @@ Json json_of(const MemoryForecast& forecast) {
           {"available", p.available},
           {"fits", p.fits()},
           {"max_ctx", p.max_ctx},
-          {"ctx", p.ctx}};
+          {"ctx", p.ctx},
+          {"step_rows", p.rows}};
 }
 
 std::string line(std::string_view what, uint64_t bytes, std::string_view note) { return fmt::format("{:<22} {:>11}   {}\n", what, format_bytes(bytes), note); }
@@ -53,7 +54,7 @@ std::string text_of(const MemoryForecast& forecast, const Options& options) {
   if (p.kv_window > 0) cache = fmt::format("{} of sliding windows a sequence", format_bytes(p.kv_window));
   if (p.kv_bytes_per_token > 0) cache += fmt::format("{}{} a token", cache.empty() ? "" : ", then ", format_bytes(p.kv_bytes_per_token));
   text += line("KV cache", p.kv, cache);
-  text += line("activations", p.activations, "results of the largest step");
+  text += line("activations", p.activations, fmt::format("results of the largest step, of {} rows", p.rows));
   text += line("media", 0, "no picture or sound is read yet");
   text += line("program", p.program, "tokenizer, tables, libraries");
   text += line("total", p.total(), p.fits() ? "fits" : "does not fit");

@@ -33,6 +33,7 @@ Engine::Engine(LoadedModel& loaded, const EngineOptions& options) {
   const MemoryPlan plan = loaded.plan && loaded.planned_for == options ? *loaded.plan : plan_now(loaded, options);
   EngineOptions resolved = options;
   resolved.ctx = plan.ctx;
+  resolved.max_num_batched_tokens = plan.rows;
 
   EngineModel model;
   model.vocab_size = static_cast<int32_t>(config.vocab_size);

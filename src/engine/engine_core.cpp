@@ -17,7 +17,7 @@ SchedulerLimits limits_of(const EngineOptions& options, int32_t vocab_size) {
   limits.max_num_seqs = options.max_num_seqs;
   limits.max_num_batched_tokens = options.max_num_batched_tokens;
   limits.prefill_chunk = options.prefill_chunk;
-  limits.max_scored_rows = static_cast<int32_t>(std::clamp<int64_t>(kScoredLogitBytes / (int64_t{4} * vocab_size), 1, 1 << 20));
+  limits.max_scored_rows = max_scored_rows(options.max_num_batched_tokens, vocab_size);
   return limits;
 }
 

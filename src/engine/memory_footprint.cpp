@@ -56,8 +56,7 @@ std::vector<Batch> largest_steps(const ModelConfig& config, const EngineOptions&
     prompts.push_back(std::min(left, chunk));
   const std::vector<int32_t> mixed = one_prompt_beside_answers(o.max_num_batched_tokens, o.max_num_seqs, chunk);
   const std::vector<int32_t> singles(static_cast<size_t>(o.max_num_seqs), 1);
-  const auto most_scored = static_cast<int32_t>(std::clamp<int64_t>(kScoredLogitBytes / (4 * config.vocab_size), 1, o.max_num_batched_tokens));
-  const std::vector<int32_t> scored = one_prompt_beside_answers(most_scored, o.max_num_seqs, chunk);
+  const std::vector<int32_t> scored = one_prompt_beside_answers(max_scored_rows(o.max_num_batched_tokens, config.vocab_size), o.max_num_seqs, chunk);
   steps.push_back(step_of(prompts, answers(prompts), ctx));
   steps.push_back(step_of(mixed, answers(mixed), ctx));
   steps.push_back(step_of(singles, singles, ctx));

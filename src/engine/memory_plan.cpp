@@ -62,6 +62,7 @@ int32_t least_ctx(const MemoryQuestion& q) { return std::min(q.max_positions, q.
 MemoryPlan plan_for(const MemoryQuestion& q, const EngineOptions& o, int32_t ctx, int64_t slots) {
   MemoryPlan plan;
   plan.ctx = ctx;
+  plan.rows = o.max_num_batched_tokens;
   plan.slots_per_sequence = slots_of_sequence(q.layout, ctx, chunk_of(o));
   plan.num_slots = static_cast<int32_t>(std::min<int64_t>(slots, std::numeric_limits<int32_t>::max() / 2));
   plan.weights = q.weights;
@@ -93,6 +94,12 @@ std::string joined(const std::vector<std::string>& parts) {
 }
 
 }  // namespace
+
+int32_t max_scored_rows(int32_t max_num_batched_tokens, int64_t vocab_size) {
+  constexpr int64_t kLogitsARow = 64 << 10;  // as much as other results of a row take in the smallest models
+  const int64_t rows = kLogitsARow * max_num_batched_tokens / (int64_t{4} * std::max<int64_t>(vocab_size, 1));
+  return static_cast<int32_t>(std::clamp<int64_t>(rows, 1, max_num_batched_tokens));
+}
 
 MemoryPlan foretell_memory(const MemoryQuestion& q, const EngineOptions& o) {
   check_options(q, o);

@@ -10,11 +10,13 @@
 
 namespace carat {
 
-// Logits of prompt log-probabilities made and used up in a step; a row of 262,144 is 1 MiB.
-inline constexpr int64_t kScoredLogitBytes = int64_t{32} << 20;
+// Rows a step whose logits are made and used up for prompt log-probabilities: 64 KiB of logits a row of the step (a row of 262,144 is 1 MiB), at least one.
+int32_t max_scored_rows(int32_t max_num_batched_tokens, int64_t vocab_size);
 
 // Bytes this process may still take: the machine's MemAvailable, the limits of its cgroups, that of its address space, whichever is less.
 uint64_t available_memory();
+// The tightest memory limit of this process's cgroups; 0: none.
+uint64_t cgroup_memory_limit();
 // Resident bytes of this process now, and the most there ever were (VmHWM).
 uint64_t resident_memory();
 uint64_t peak_resident_memory();
@@ -36,6 +38,7 @@ struct MemoryPlan {
   int32_t ctx = 0;
   int32_t max_ctx = 0;  // the longest of which all sequences fit at once; 0: not even a block each
   int32_t num_slots = 0;
+  int32_t rows = 0;                // of the largest step: max_num_batched_tokens
   int32_t slots_per_sequence = 0;  // of a sequence that fills ctx, while its prompt is computed
   uint64_t weights = 0, kv = 0, activations = 0, program = 0;
   uint64_t kv_bytes_per_token = 0;  // of the layers that see everything: what each further position of a sequence takes

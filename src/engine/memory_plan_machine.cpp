@@ -32,9 +32,14 @@ uint64_t number_in(const std::string& file, uint64_t otherwise) {
   return in >> n ? n : otherwise;  // "max" is no number
 }
 
-uint64_t cgroup_left(const std::string& folder, const char* limit_name, const char* usage_name, std::string_view cache_name) {
+struct CgroupMemory {
+  uint64_t limit = kUnlimited;
+  uint64_t left = kUnlimited;
+};
+
+CgroupMemory read_cgroup(const std::string& folder, const char* limit_name, const char* usage_name, std::string_view cache_name) {
   const uint64_t limit = number_in(folder + "/" + limit_name, kUnlimited);
-  if (limit == kUnlimited) return kUnlimited;
+  if (limit >= kUnlimited / 4) return {};  // version 1 says "none" by a number that large
   uint64_t used = number_in(folder + "/" + usage_name, 0);
   std::ifstream stat(folder + "/memory.stat");
   std::string word;
@@ -42,12 +47,12 @@ uint64_t cgroup_left(const std::string& folder, const char* limit_name, const ch
   while (stat >> word >> n) {
     if (word == cache_name) used -= std::min(used, n);  // file cache gives way
   }
-  return limit - std::min(limit, used);
+  return {limit, limit - std::min(limit, used)};
 }
 
-// The limits of this process's cgroup and all above it, of either version.
-uint64_t cgroup_available() {
-  uint64_t left = kUnlimited;
+// The tightest limits of this process's cgroup and all above it, of either version.
+CgroupMemory cgroup_memory() {
+  CgroupMemory least;
   std::ifstream in("/proc/self/cgroup");
   std::string line;
   while (std::getline(in, line)) {
@@ -60,12 +65,14 @@ uint64_t cgroup_available() {
     const std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
     for (std::string path = line.substr(second + 1);; path = path.substr(0, path.rfind('/'))) {
       const std::string folder = root + (path == "/" ? "" : path);
-      left = std::min(left, v2 ? cgroup_left(folder, "memory.max", "memory.current", "inactive_file")
-                               : cgroup_left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"));
+      const CgroupMemory here = v2 ? read_cgroup(folder, "memory.max", "memory.current", "inactive_file")
+                                   : read_cgroup(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
+      least.limit = std::min(least.limit, here.limit);
+      least.left = std::min(least.left, here.left);
       if (path.empty() || path == "/" || path.find('/') == std::string::npos) break;
     }
   }
-  return left;
+  return least;
 }
 
 // Address space this process may still take: a mapping is refused beyond it, whether touched or not.
@@ -79,7 +86,12 @@ uint64_t address_space_left() {
 
 uint64_t available_memory() {
   const uint64_t machine = field_kib("/proc/meminfo", "MemAvailable:", uint64_t{1} << 30);
-  return std::min({machine, cgroup_available(), address_space_left()});
+  return std::min({machine, cgroup_memory().left, address_space_left()});
+}
+
+uint64_t cgroup_memory_limit() {
+  const uint64_t limit = cgroup_memory().limit;
+  return limit == kUnlimited ? 0 : limit;
 }
 
 uint64_t resident_memory() { return field_kib("/proc/self/status", "VmRSS:", 0); }

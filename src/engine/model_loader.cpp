@@ -3,6 +3,8 @@
 #include <malloc.h>
 #endif
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/memory_footprint.h"
@@ -18,10 +20,15 @@ void give_back_freed_memory() {
 #endif
 }
 
-// Opened, with its vocabulary and a backend; no weights yet. With options.engine there is a footprint, and a plan that fits.
+// Steps are made smaller, down to this many rows, where their activations leave no room for a context.
+constexpr int32_t kLeastRows = 32;
+constexpr int32_t kUsefulCtx = 2048;
+
+// Opened, with its vocabulary and a backend; no weights yet.
 struct Prepared {
   std::unique_ptr<LoadedModel> loaded = std::make_unique<LoadedModel>();
   MemoryFootprint footprint;
+  EngineOptions engine;  // with steps that leave room for a context, if that can be
 
   void open(const std::string& path, const LoadOptions& options) {
     loaded->checkpoint = Checkpoint::open(path);
@@ -30,16 +37,26 @@ struct Prepared {
     } else {
       loaded->ops = make_cpu_ops({.num_threads = options.num_threads, .isa = options.isa.c_str()});
     }
+    if (options.engine) engine = *options.engine;
   }
 
-  // The plain backend cannot rehearse: the other one stands in, which keeps as many bytes of weights but for the rounding of its panels.
-  void rehearse(const EngineOptions& engine) {
-    if (loaded->ops->can_rehearse()) {
-      footprint = rehearse_model(loaded->checkpoint, *loaded->ops, engine);
-    } else {
-      footprint = rehearse_model(loaded->checkpoint, *make_cpu_ops({.num_threads = 1}), engine);
+  MemoryQuestion question() const { return memory_question(footprint, engine.memory_limit); }
+
+  void rehearse() {
+    // The plain backend cannot: the other one stands in, which keeps as many bytes of weights but for the rounding of its panels.
+    const auto stand_in = loaded->ops->can_rehearse() ? nullptr : make_cpu_ops({.num_threads = 1});
+    Ops& ops = stand_in ? *stand_in : *loaded->ops;
+    while (true) {
+      footprint = rehearse_model(loaded->checkpoint, ops, engine);
+      const int32_t fewer = engine.max_num_batched_tokens / 2;
+      if (fewer < std::max(kLeastRows, engine.max_num_seqs) || leaves_room()) break;
+      engine.max_num_batched_tokens = fewer;
     }
     give_back_freed_memory();
+  }
+  bool leaves_room() const {
+    const MemoryPlan plan = foretell_memory(question(), engine);
+    return plan.fits() && (engine.ctx > 0 || plan.max_ctx >= std::min(footprint.max_positions, kUsefulCtx));
   }
 
   // A file without a vocabulary is served by token ids.
@@ -58,13 +75,13 @@ std::unique_ptr<LoadedModel> load_model(const std::string& path, const LoadOptio
   Prepared prepared;
   prepared.open(path, options);
   if (options.engine) {
-    prepared.rehearse(*options.engine);
     // Twice: what cannot fit is refused before its vocabulary takes memory too; then with the vocabulary counted.
-    plan_memory(memory_question(prepared.footprint, options.engine->memory_limit), *options.engine);
+    prepared.rehearse();
+    plan_memory(prepared.question(), prepared.engine);
     prepared.read_vocabulary();
-    LoadedModel& loaded = *prepared.loaded;
-    loaded.plan = std::make_shared<const MemoryPlan>(plan_memory(memory_question(prepared.footprint, options.engine->memory_limit), *options.engine));
-    loaded.planned_for = *options.engine;
+    prepared.rehearse();
+    prepared.loaded->plan = std::make_shared<const MemoryPlan>(plan_memory(prepared.question(), prepared.engine));
+    prepared.loaded->planned_for = *options.engine;
   } else {
     prepared.read_vocabulary();
   }
@@ -78,16 +95,16 @@ MemoryForecast forecast_memory(const std::string& path, const LoadOptions& optio
   check(options.engine.has_value(), "a forecast is for the options of an engine");
   Prepared prepared;
   prepared.open(path, options);
-  prepared.rehearse(*options.engine);
   prepared.read_vocabulary();
-  const MemoryQuestion question = memory_question(prepared.footprint, options.engine->memory_limit);
+  prepared.rehearse();
+  const MemoryQuestion question = prepared.question();
   MemoryForecast forecast;
-  forecast.plan = foretell_memory(question, *options.engine);
+  forecast.plan = foretell_memory(question, prepared.engine);
   forecast.per_layer_embeddings = prepared.footprint.per_layer_embeddings;
   // What building the vocabulary took may be more than a small model ever does.
   const uint64_t peak = peak_resident_memory(), total = forecast.plan.total();
   if (peak > total) forecast.plan.program += peak - total;
-  if (!forecast.plan.fits()) forecast.advice = memory_advice(question, *options.engine, options.engine->max_num_seqs);
+  if (!forecast.plan.fits()) forecast.advice = memory_advice(question, prepared.engine, prepared.engine.max_num_seqs);
   return forecast;
 }
 
