@@ -27,5 +27,7 @@ extern const Command kScoreCommand;
 extern const Command kTokenizeCommand;
 extern const Command kInspectCommand;
 extern const Command kPlanCommand;
+extern const Command kDoctorCommand;
+extern const Command kCompletionCommand;
 
 }  // namespace carat::cli

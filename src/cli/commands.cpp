@@ -6,7 +6,8 @@
 namespace carat::cli {
 
 std::span<const Command* const> all_commands() {
-  static constexpr std::array kCommands = {&kRunCommand, &kScoreCommand, &kTokenizeCommand, &kInspectCommand, &kPlanCommand};
+  static constexpr std::array kCommands = {&kRunCommand,  &kScoreCommand,  &kTokenizeCommand,  &kInspectCommand,
+                                           &kPlanCommand, &kDoctorCommand, &kCompletionCommand};
   return kCommands;
 }
 

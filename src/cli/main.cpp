@@ -21,8 +21,8 @@ namespace {
 constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130;
 
 // Named in the plan; they get a better answer than "unknown".
-constexpr std::array<std::string_view, 14> kPlanned = {"serve",    "pull",     "list",  "rm",   "bench",  "render", "parse",
-                                                       "quantize", "finetune", "merge", "eval", "routes", "doctor", "completion"};
+constexpr std::array<std::string_view, 12> kPlanned = {"serve", "pull",     "list",     "rm",    "bench", "render",
+                                                       "parse", "quantize", "finetune", "merge", "eval",  "routes"};
 
 int report(std::string_view message, int status) {
   std::string line = terminal_safe(message);

@@ -1,6 +1,7 @@
 #include "cli/model_options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <fstream>
@@ -14,6 +15,13 @@
 
 namespace carat::cli {
 namespace {
+
+// As CLI11 writes what is allowed: "{scalar,avx2}".
+std::string isa_choices() {
+  std::string names = kernels::built_tables();
+  std::replace(names.begin(), names.end(), ' ', ',');
+  return "{" + names + "}";
+}
 
 uint64_t parse_bytes(const std::string& text) {
   constexpr std::string_view units = "KMGT";
@@ -66,7 +74,7 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
             return known.find(" " + text + " ") != std::string::npos ? std::string()
                                                                      : fmt::format("{} is none of{}", terminal_safe(text), known.substr(0, known.size() - 1));
           },
-          std::string()))
+          isa_choices()))
       ->type_name("NAME")
       ->group(kGroup);
   app.add_option("--backend", options.backend, "cpu, or ref: plain loops, slow, what the other is held against")
