@@ -1,4 +1,5 @@
 // Arguments typed by the schemas of tools.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -172,11 +173,11 @@ TEST(CallArguments, TimeIsBoundedWhateverTheSchema) {
   Json branches = {{"type", "integer"}};
   for (int i = 0; i < 14; ++i) branches = {{"anyOf", Json::array({branches, branches})}};
   Json many = Json::object();
-  for (int i = 0; i < 50000; ++i) append_member(many, "k" + std::to_string(99999 - i), {{"type", "string"}});
+  for (int i = 0; i < 50000; ++i) append_member(many, fmt::format("k{}", 99999 - i), {{"type", "string"}});
   Json words = Json::array();
-  for (int i = 0; i < 20000; ++i) words.push_back("w" + std::to_string(i));
+  for (int i = 0; i < 20000; ++i) words.push_back(fmt::format("w{}", i));
   std::string members, list = "w:[";
-  for (int i = 0; i < 100000; ++i) members += "k" + std::to_string(i) + ":" + std::to_string(i) + ",", list += std::to_string(i) + ",";
+  for (int i = 0; i < 100000; ++i) members += fmt::format("k{}:{},", i, i), list += fmt::format("{},", i);
   const Json schema = {
       {"type", "object"}, {"properties", {{"a", branches}, {"w", {{"type", "array"}, {"items", {{"enum", words}}}}}}}, {"additionalProperties", false}};
   const auto begin = std::chrono::steady_clock::now();
@@ -188,7 +189,7 @@ TEST(CallArguments, TimeIsBoundedWhateverTheSchema) {
   EXPECT_EQ(all.back(), "99999");
   // A reference to itself, with a call that would allow for millions of steps.
   const Json loop = parse_json(R"({"properties":{"a":{"$ref":"#/properties/a"}}})", "schema");
-  EXPECT_EQ(typed(loop, "b:" + std::string(1 << 20, 'x') + ",a:7").at("a"), 7);
+  EXPECT_EQ(typed(loop, fmt::format("b:{},a:7", std::string(1 << 20, 'x'))).at("a"), 7);
   EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), 20);
 }
 
