@@ -61,14 +61,16 @@ struct TemplateCheck {
   bool has_template = false;
   std::vector<std::string> differences;  // a line each, for `inspect`: in what it differs from the known one nearest to it
 };
+// Runs the template on some conversations, a few milliseconds in all. Never fails: what is wrong with it is a difference.
 TemplateCheck check_template(std::string_view chat_template);
 
 struct FormatChoice {
   std::string chat_template;          // --chat-template: "" (the model's own when it is one of ours, else builtin), "builtin", "model", or a file's path
   bool per_layer_embeddings = false;  // of the model: its small variant has no empty thought
 };
-// The format for a model. null: a model without a chat format (pre-trained). Fails with not_found, io, invalid_argument (a template that does not compile), unsupported.
-std::shared_ptr<const ChatFormat> choose_format(const Tokenizer& tokenizer, const FormatChoice& choice);
+// The format for a model. null: a model without a chat format (pre-trained). *note, when given: a line for the user where the choice is not the plain one
+// (the model's own template was passed over), else "". Fails with not_found, io, invalid_argument (a template that does not compile), unsupported.
+std::shared_ptr<const ChatFormat> choose_format(const Tokenizer& tokenizer, const FormatChoice& choice, std::string* note = nullptr);
 
 struct EncodedPrompt {
   std::vector<TokenId> token_ids;

@@ -42,7 +42,8 @@ struct ToolResponse {
 struct Message {
   std::string role;  // system, developer, user, assistant, tool, or another name of letters, digits, '_' and '-'
   Content content;
-  std::string reasoning;  // of an assistant: "reasoning" or "reasoning_content"
+  std::string reasoning;             // of an assistant: "reasoning" or "reasoning_content"
+  bool reasoning_as_content = true;  // it goes by the name "reasoning_content" too: some templates look for nothing else. False when only "reasoning" was given
   std::vector<ToolCall> tool_calls;
   std::vector<ToolResponse> tool_responses;
   std::string tool_call_id;  // of a tool's result
@@ -50,9 +51,13 @@ struct Message {
 };
 
 inline constexpr size_t kMaxMessages = 10000;
+inline constexpr size_t kMaxTools = 1024;
+inline constexpr size_t kMaxParts = 4096;  // of one message, and calls of one message
 
-// The OpenAI form, read and written. Reading fails with invalid_argument and names the place ("messages[2].content[0].text"): a role or type that cannot be,
-// arguments that are neither an object nor a string, text that is not UTF-8, too many messages, an empty list.
+// The OpenAI form, read and written. Parts may also have the form of Hugging Face ({"type":"image"}; audio, video alike); arguments may be a string of JSON, as
+// OpenAI's clients send them, or an object; members that are not known are passed over. Reading fails with invalid_argument and names the place
+// ("messages[2].content[0].text"): a role or type that cannot be, arguments that are neither an object nor a string, text that is not UTF-8, too many messages,
+// an empty list.
 std::vector<Message> messages_from_json(const Json& messages, std::string_view where = "messages");
 Json message_to_json(const Message& message);
 
