@@ -79,7 +79,8 @@ CgroupMemory cgroup_memory() {
 uint64_t address_space_left() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kUnlimited;
-  return limit.rlim_cur - std::min<uint64_t>(limit.rlim_cur, field_kib("/proc/self/status", "VmSize:", 0));
+  const uint64_t left = limit.rlim_cur - std::min<uint64_t>(limit.rlim_cur, field_kib("/proc/self/status", "VmSize:", 0));
+  return left / 4 * 3;  // mappings are coarser than what is touched in them: arenas grow in steps, malloc maps 64 MiB for each thread
 }
 
 }  // namespace
