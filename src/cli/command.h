@@ -27,6 +27,9 @@ extern const Command kScoreCommand;
 extern const Command kTokenizeCommand;
 extern const Command kInspectCommand;
 extern const Command kPlanCommand;
+extern const Command kPullCommand;
+extern const Command kListCommand;
+extern const Command kRmCommand;
 extern const Command kDoctorCommand;
 extern const Command kCompletionCommand;
 

@@ -21,8 +21,7 @@ namespace {
 constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130;
 
 // Named in the plan; they get a better answer than "unknown".
-constexpr std::array<std::string_view, 12> kPlanned = {"serve", "pull",     "list",     "rm",    "bench", "render",
-                                                       "parse", "quantize", "finetune", "merge", "eval",  "routes"};
+constexpr std::array<std::string_view, 9> kPlanned = {"serve", "bench", "render", "parse", "quantize", "finetune", "merge", "eval", "routes"};
 
 int report(std::string_view message, int status) {
   std::string line = terminal_safe(message);
@@ -38,7 +37,8 @@ std::string overview() {
   for (const Command* command : all_commands()) text += fmt::format("  {:<10} {}\n", command->name, command->summary);
   text +=
       "\nMODEL is a path to a .gguf file (the first part of a split one), a folder with config.json, *.safetensors and\n"
-      "tokenizer.json, or gemma3:270m (the model that ./dev run gets).\n\n"
+      "tokenizer.json, a name such as gemma4:e2b or hf:OWNER/REPO (carat pull gets it), or gemma3:270m (the model that\n"
+      "./dev run gets).\n\n"
       "carat COMMAND --help says more. The answer goes to stdout, everything else to stderr. Exit status: 0 done,\n"
       "1 it could not be done, 2 wrong usage, 130 interrupted.\n";
   return text;

@@ -74,7 +74,7 @@ Action setup(CLI::App& app) {
   app.add_flag("--json", options->json, "one JSON document");
   return [options] {
     const EngineOptions engine = engine_options(options->model, options->parallel);
-    const MemoryForecast forecast = forecast_memory(resolve_model(options->model.model).string(), load_options(options->model, engine));
+    const MemoryForecast forecast = forecast_memory(resolve_model(options->model.model, options->model.resolve).string(), load_options(options->model, engine));
     if (options->json) {
       print_json(json_of(forecast));
     } else {

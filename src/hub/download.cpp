@@ -14,6 +14,7 @@ namespace carat::hub {
 namespace {
 
 constexpr uint64_t kSmallestPart = uint64_t{1} << 20, kLargestPart = uint64_t{32} << 20;
+constexpr int kRetries = 5, kMaxComplaints = 2;
 constexpr uint64_t kProgress = 16 << 10;  // bytes that make a failure forgotten: a server that gives a few each time does not hold us for ever
 
 class Download;
@@ -114,7 +115,9 @@ class Download {
       fail_status(lane.head, source_.repo, http_.endpoint(), http_.has_token());
     }
     direct_url_.clear();
-    if (!retry_.again(answered ? &lane.head : nullptr)) {
+    // What contradicts itself does so again; once more, in case it was another server of many.
+    if (!lane.complaint.empty()) ++complaints_;
+    if (complaints_ > kMaxComplaints || !retry_.again(answered ? &lane.head : nullptr)) {
       file_.flush();
       const std::string why = !lane.complaint.empty() ? lane.complaint : answered ? fmt::format("status {}", lane.head.status) : reason;
       fail(ErrorCode::io, "{} of {} could not be had ({}), on {}, check the network and run the same command again: it goes on where it was", source_.path,
@@ -131,7 +134,8 @@ class Download {
   std::vector<std::unique_ptr<Lane>> lanes_;
   uint64_t part_ = 0;
   uint64_t came_ = 0;  // since the last failure
-  Retry retry_;
+  int complaints_ = 0;
+  Retry retry_{kRetries};
   std::string direct_url_;  // where the last good answer came from
   bool no_ranges_ = false;
 };

@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kMaxBody = size_t{16} << 20;
 constexpr size_t kMaxFiles = 100'000;
-constexpr int kMaxPages = 200;
+constexpr int kMaxPages = 200, kRetries = 3;
 constexpr uint64_t kMaxFile = uint64_t{1} << 44;  // 16 TiB
 constexpr std::chrono::seconds kLimit{120};
 
@@ -51,7 +51,7 @@ void keep_going(const std::function<bool()>& going_on, std::string_view what) {
 
 // Status 200, or 0 when the network does not work.
 Answer get(HttpClient& http, const std::string& url, std::string_view what, const std::function<bool()>& going_on) {
-  Retry retry;
+  Retry retry(kRetries);
   while (true) {
     Answer answer;
     http.start({.url = url, .range = {}, .limit = kLimit}, answer);

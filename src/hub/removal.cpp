@@ -73,12 +73,16 @@ Removal plan_removal(const Layout& layout, const Source& source, bool one_revisi
   const auto wanted = read_ref(layout, source.repo, source.revision);
   std::map<fs::path, fs::path> staying;
   bool whole_repo = true;
+  Source exact = source;
   for (const std::string& commit : cached_commits(layout, source.repo, source.revision)) {
     const fs::path snapshot = layout.snapshot(source.repo, commit);
     const std::vector<std::string> files = snapshot_files(snapshot);
-    const auto selection = one_revision && commit != wanted ? std::nullopt : find_selection(source, files);
+    const auto selection = one_revision && commit != wanted ? std::nullopt : find_selection(exact, files);
     std::set<std::string> gone;
     if (selection) {
+      // What the name means is what it means in the first snapshot: "the only one there" may be another one elsewhere.
+      exact.want = selection->main.empty() ? Want::folder : Want::file;
+      exact.quant = selection->main;
       gone = leaving(*selection, files);
       plan.commits.push_back(commit);
     }

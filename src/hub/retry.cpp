@@ -9,7 +9,6 @@
 namespace carat::hub {
 namespace {
 
-constexpr int kMaxFailures = 5;
 constexpr std::chrono::milliseconds kFirstWait{500}, kLongestWait{8000};
 constexpr std::chrono::seconds kLongestAsked{120};
 
@@ -28,7 +27,7 @@ bool is_temporary(int status) { return status == 408 || status == 425 || status 
 bool Retry::again(const HttpHead* head) {
   const auto now = std::chrono::steady_clock::now();
   if (now < not_before_) return true;
-  if (++failures_ > kMaxFailures) return false;
+  if (++failures_ > most_) return false;
   auto wait = std::min(kFirstWait * (1 << (failures_ - 1)), kLongestWait);
   // Many clients that were cut at the same time should not all come back at the same time.
   thread_local std::minstd_rand random{std::random_device{}()};

@@ -13,7 +13,8 @@ bool is_temporary(int status);
 
 class Retry {
  public:
-  // After a failure: false when it was one too many (5 without progress). `head`: what the server said, if it did; its Retry-After counts, up to 2 minutes.
+  explicit Retry(int most) : most_(most) {}
+  // After a failure: false when it was one too many (more than `most` without progress). `head`: what the server said, if it did; its Retry-After counts, up to 2 minutes.
   // Failures while waiting (of other connections) count as one.
   bool again(const HttpHead* head);
   // Something came: the count begins anew.
@@ -22,7 +23,7 @@ class Retry {
   int failures() const { return failures_; }
 
  private:
-  int failures_ = 0;
+  int most_, failures_ = 0;
   std::chrono::steady_clock::time_point not_before_{};
 };
 

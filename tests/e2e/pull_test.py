@@ -1,0 +1,644 @@
+"""carat pull, list, rm, and names of models, against a hub on loopback that does what real ones do, and what they should not.
+
+CARAT_PULL_KILLS=100 kills that many downloads (else 10). The exchange with huggingface_hub needs it in .venv or in the Python that runs this."""
+import hashlib
+import json
+import os
+import pty
+import random
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+from hub_server import COMMIT, NEXT_COMMIT, Hub
+from program import PROGRAM, ROOT, TINY_GEMMA3, ProgramTest, carat, environment
+
+KILLS = int(os.environ.get("CARAT_PULL_KILLS", "10"))
+REPO = "me/tiny-GGUF"
+NAME = f"hf:{REPO}"
+TOKEN = "hf_secret_of_the_test"
+FOLDER = f"models--{REPO.replace('/', '--')}"
+NOISE = random.Random(1)
+BIG = NOISE.randbytes(6_300_000)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class PullTest(ProgramTest):
+    def setUp(self):
+        self.hub = Hub()
+        self.addCleanup(self.hub.close)
+        self.home = Path(tempfile.mkdtemp(prefix="carat-pull-"))
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+        self.hub.add(REPO, {"README.md": b"# Tiny\n", "tiny-Q4_K_M.gguf": TINY_GEMMA3.read_bytes(), "tiny-Q8_0.gguf": BIG,
+                            "mmproj-tiny-f16.gguf": b"f16 towers", "mmproj-tiny-bf16.gguf": b"bf16 towers"})
+
+    def env(self, **variables):
+        clean = {key: value for key, value in environment().items() if not key.startswith(("HF_", "HUGGING", "TRANSFORMERS_")) and "proxy" not in key.lower()}
+        return {**clean, "HF_ENDPOINT": self.hub.url, "HF_HOME": str(self.home), "CARAT_HOME": str(self.home), "HOME": str(self.home), **variables}
+
+    @property
+    def store(self):
+        return self.home / "hub"
+
+    def blobs(self, repo=REPO):
+        folder = self.store / f"models--{repo.replace('/', '--')}" / "blobs"
+        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+    def pull(self, name=NAME, *options, **variables):
+        return self.ok_json("pull", name, "--json", *options, env=self.env(**variables))
+
+    def no_pull(self, name=NAME, *options, **variables):
+        """The error line; under no final name there is anything."""
+        line = self.refused_pull(1, name, *options, **variables)
+        snapshots = self.store / FOLDER / "snapshots"
+        self.assertEqual([path for path in snapshots.rglob("*") if not path.is_dir()] if snapshots.exists() else [], [])
+        for blob in self.blobs():
+            if len(blob) == 64:
+                self.assertEqual(sha256((self.store / FOLDER / "blobs" / blob).read_bytes()), blob)
+        return line
+
+    def refused_pull(self, status, name, *options, **variables):
+        result = carat("pull", name, *options, env=self.env(**variables))
+        line = result.stderr.decode()
+        self.assertEqual((result.returncode, result.stdout), (status, b""), line)
+        self.assertRegex(line.splitlines()[-1], r"\Acarat: error: [^\n]{20,}\Z")
+        return line.splitlines()[-1]
+
+
+class Pull(PullTest):
+    def test_a_model_with_its_towers_and_again_without_a_byte(self):
+        result = self.pull()
+        path = Path(result["path"])
+        self.assertEqual(path, self.store / FOLDER / "snapshots" / COMMIT / "tiny-Q4_K_M.gguf")
+        self.assertEqual(path.read_bytes(), TINY_GEMMA3.read_bytes())
+        self.assertEqual([file["path"] for file in result["files"]], ["tiny-Q4_K_M.gguf", "mmproj-tiny-bf16.gguf"])
+        self.assertEqual(self.blobs(), sorted([sha256(TINY_GEMMA3.read_bytes()), sha256(b"bf16 towers")]), "nothing else is left there")
+        self.assertEqual(os.readlink(path), f"../../blobs/{sha256(TINY_GEMMA3.read_bytes())}")
+        self.assertEqual((self.store / FOLDER / "refs/main").read_text(), COMMIT)
+        self.assertEqual(result["downloaded_bytes"], result["bytes"])
+        again = self.pull()
+        self.assertEqual((again["downloaded_bytes"], again["path"]), (0, result["path"]))
+        self.assertEqual(self.ok("pull", NAME, env=self.env()), f"{path}\n".encode())
+
+    def test_many_connections_make_the_same_file(self):
+        for connections in ("1", "3", "16"):
+            result = self.pull(f"{NAME}:q8_0", "--connections", connections)
+            self.assertEqual(Path(result["path"]).read_bytes(), BIG)
+            shutil.rmtree(self.store)
+        ranges = {entry[3].get("Range") for entry in self.hub.asked("store")}
+        self.assertGreater(len(ranges), 3)
+
+    def test_parts_in_a_folder(self):
+        parts = {f"BF16/big-BF16-0000{i}-of-00003.gguf": NOISE.randbytes(1000 + i) for i in (1, 2, 3)}
+        self.hub.add("me/split", {**parts, "mmproj-F16.gguf": b"towers", "big-Q4_0.gguf": b"other"})
+        result = self.pull("hf:me/split:bf16")
+        self.assertTrue(result["path"].endswith("BF16/big-BF16-00001-of-00003.gguf"))
+        for path, data in parts.items():
+            self.assertEqual((Path(result["path"]).parents[1] / path).read_bytes(), data)
+
+    def test_a_folder_of_safetensors(self):
+        index = json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}).encode()
+        files = {"config.json": b"{}", "generation_config.json": b"{ }", "tokenizer.json": b"tokens", "chat_template.jinja": b"{{ x }}", "model.safetensors.index.json": index,
+                 "model-00001-of-00002.safetensors": b"one", "model-00002-of-00002.safetensors": b"two"}
+        self.hub.add("me/folder", {**files, "README.md": b"no", "pytorch_model.bin": b"no", "runs/log.txt": b"no"})
+        result = self.pull("hf:me/folder")
+        self.assertEqual({path.name: path.read_bytes() for path in Path(result["path"]).iterdir()}, files)
+        self.assertEqual(sorted(file["path"] for file in result["files"]), sorted(files))
+
+    def test_small_files_are_held_against_their_git_digest(self):
+        self.hub.add("me/folder", {"config.json": b"{}", "model.safetensors": b"x"})
+        self.hub.repos["me/folder"][COMMIT]["config.json"].data = b"{ }"   # both the listing and the body: fine
+        self.pull("hf:me/folder")
+
+    def test_the_listing_in_pages(self):
+        self.hub.faults.page_size = 2
+        self.assertEqual(len(self.pull()["files"]), 2)
+
+    def test_what_is_not_there_lists_what_is(self):
+        line = self.no_pull(f"{NAME}:Q6_K")
+        self.assertIn(f"hf:{REPO}:Q4_K_M, hf:{REPO}:Q8_0", line)
+        self.assertEqual(self.hub.asked("store"), [])
+
+    def test_revisions(self):
+        self.pull()
+        self.hub.add(REPO, {"tiny-Q4_K_M.gguf": b"newer"}, commit=NEXT_COMMIT, branch="dev")
+        result = self.pull(f"{NAME}@dev")
+        self.assertEqual((result["commit"], Path(result["path"]).read_bytes()), (NEXT_COMMIT, b"newer"))
+        self.assertEqual(self.pull(NAME, "--revision", NEXT_COMMIT)["downloaded_bytes"], 0)
+        self.assertEqual((self.store / FOLDER / "refs/dev").read_text(), NEXT_COMMIT)
+        self.assertIn("revision", self.refused_pull(1, f"{NAME}@nowhere"))
+        # main moves on: the next pull gets it, and the old snapshot stays.
+        self.hub.add(REPO, {"tiny-Q4_K_M.gguf": b"newest"}, commit="c" * 40)
+        self.assertEqual(Path(self.pull()["path"]).read_bytes(), b"newest")
+        self.assertEqual(Path(self.pull(f"{NAME}@{COMMIT}")["path"]).read_bytes(), TINY_GEMMA3.read_bytes())
+
+    def test_wrong_usage(self):
+        for arguments in (("pull",), ("pull", NAME, "--connections", "0"), ("pull", NAME, "--connections", "17"), ("rm",), ("list", "extra")):
+            self.refused(2, *arguments, env=self.env())
+        for name in ("x", "hf:", "hf:a", "gemma4:1t", "hf:a/../b", "nowhere.gguf", "hf:a/b@../x"):
+            self.refused(1, "pull", name, env=self.env())
+        self.refused(1, "pull", NAME, "--revision", "../x", env=self.env())
+        for endpoint in ("ftp://x", "nonsense", "http://user:pass@127.0.0.1", "http://", "file:///etc"):
+            self.refused(1, "pull", NAME, env=self.env(HF_ENDPOINT=endpoint))
+        self.refused(1, "pull", NAME, env=self.env(HF_HUB_DOWNLOAD_TIMEOUT="soon"))
+        self.assertEqual(self.hub.requests, [])
+
+
+class Faults(PullTest):
+    """Nothing of what a server does wrong gives a wrong file; most of it gives the right one."""
+
+    def whole(self, **variables):
+        result = self.pull(f"{NAME}:q8_0", **variables)
+        self.assertEqual(sha256(Path(result["path"]).read_bytes()), sha256(BIG))
+        self.assertEqual(len(self.blobs()), 2)
+
+    def test_cut_connections(self):
+        self.hub.faults.cut_after, self.hub.faults.cuts = 300_000, 8
+        self.whole()
+
+    def test_a_server_that_ignores_ranges(self):
+        self.hub.faults.ignore_ranges = True
+        self.whole()
+
+    def test_a_server_that_ignores_ranges_and_is_cut(self):
+        self.hub.faults.ignore_ranges = True
+        self.hub.faults.cut_after, self.hub.faults.cuts = 2_000_000, 2
+        self.whole()
+
+    def test_a_server_that_gives_less_than_was_asked_for(self):
+        self.hub.faults.short_ranges = 200_000
+        self.whole()
+
+    def test_bodies_without_a_length(self):
+        self.hub.faults.no_lengths = True
+        self.whole()
+
+    def test_busy_servers(self):
+        self.hub.faults.hub_statuses = [(503, {}), (429, {"Retry-After": "1"})]
+        self.hub.faults.statuses = [(500, {}), (429, {"Retry-After": "1"})]
+        start = time.monotonic()
+        self.whole()
+        self.assertGreater(time.monotonic() - start, 2, "Retry-After was waited for")
+
+    def test_signed_links_that_expire(self):
+        self.hub.faults.expire_links = 3
+        self.whole()
+
+    def test_one_body_of_wrong_bytes(self):
+        self.hub.faults.wrong_bytes = 1
+        self.whole()
+
+    def test_wrong_bytes_every_time(self):
+        self.hub.faults.wrong_bytes = 1000
+        line = self.no_pull(f"{NAME}:q8_0")
+        self.assertIn("wrong bytes", line)
+        self.assertEqual([blob for blob in self.blobs() if not blob == sha256(b"bf16 towers")], [], "nothing of it was kept")
+
+    def test_lengths_that_are_not_true(self):
+        self.hub.faults.ignore_ranges = True
+        for lie in (1000, -5):
+            self.hub.faults.length_lie = lie
+            self.assertIn("bytes", self.no_pull(f"{NAME}:q8_0"))
+        self.hub.faults.length_lie = 0
+        self.whole()
+
+    def test_another_part_than_was_asked_for(self):
+        self.hub.faults.shifted_ranges = True
+        self.assertIn("another part", self.no_pull(f"{NAME}:q8_0"))
+
+    def test_another_digest_than_in_the_listing(self):
+        self.hub.faults.etag = "f" * 64
+        self.assertIn("digest", self.no_pull(f"{NAME}:q8_0"))
+
+    def test_a_server_that_falls_silent(self):
+        self.hub.faults.stall_after, self.hub.faults.stalls = 100_000, 2
+        self.whole(HF_HUB_DOWNLOAD_TIMEOUT="1")
+
+    def test_a_hub_that_is_away(self):
+        line = self.no_pull(HF_ENDPOINT="http://127.0.0.1:1")
+        self.assertIn("cannot be reached", line)
+        self.pull()
+        # What is here is still found, and the pull says that nobody was asked.
+        result = carat("pull", NAME, env=self.env(HF_ENDPOINT="http://127.0.0.1:1"))
+        self.assertEqual(result.returncode, 0)
+        self.assertIn(b"is here already", result.stderr)
+
+    def test_answers_that_are_no_listings(self):
+        for text in (b" ", b"{", b"[]", b"null", b'{"sha": 1}', b'{"sha": "../x"}', b"[" * 100_000, b'"' + b"x" * (17 << 20) + b'"', b"<html>"):
+            self.hub.faults.api_text = text
+            self.no_pull()
+        self.hub.faults.api_text = b""
+        self.hub.faults.page_size, self.hub.faults.endless_listing = 3, True
+        self.assertIn("does not end", self.no_pull())
+        self.hub.faults.endless_listing, self.hub.faults.next_host = False, self.hub.store_url
+        self.assertIn("another host", self.no_pull())
+
+    def test_a_disk_that_is_full(self):
+        if os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", self.home], capture_output=True, check=False).returncode == 0:
+            self.addCleanup(subprocess.run, ["umount", self.home], check=False)
+            line = self.no_pull(f"{NAME}:q8_0")
+            self.assertIn("no space", line)
+            self.assertEqual(self.blobs(), [])
+            (self.home / "filler").write_bytes(b"x" * 100_000)   # and it is no lasting harm
+        limited = ["bash", "-c", 'ulimit -f 2000; exec "$@"', "bash", PROGRAM, "pull", f"{NAME}:q8_0"]   # KiB a file
+        result = subprocess.run(limited, env=self.env(HF_HOME=str(self.home / "limited")), stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        self.assertEqual((result.returncode, result.stdout), (1, b""), result.stderr)
+        self.assertIn(b"no space", result.stderr)
+        left = [path for path in (self.home / "limited").rglob("*") if path.is_file() and path.stat().st_size > 1000]
+        self.assertEqual(left, [])
+
+    def test_a_store_that_cannot_be_written(self):
+        self.home.joinpath("hub").write_bytes(b"a file, no folder")
+        self.refused_pull(1, NAME)
+
+
+class Access(PullTest):
+    def test_the_token_goes_to_the_first_host_only(self):
+        self.hub.faults.token = TOKEN
+        for source in ({"HF_TOKEN": TOKEN}, {"HUGGING_FACE_HUB_TOKEN": TOKEN}, {}):
+            if not source:
+                (self.home / "token").write_text(TOKEN + "\n")
+            self.pull(f"{NAME}:q8_0", **source)
+            shutil.rmtree(self.store)
+        asked = self.hub.asked("hub")
+        self.assertTrue(asked and all(entry[3].get("Authorization") == f"Bearer {TOKEN}" for entry in asked))
+        stored = self.hub.asked("store")
+        self.assertTrue(stored)
+        self.assertFalse([entry for entry in stored if TOKEN in str(entry)])
+        # A redirect that comes back to the hub by way of another host brings no token.
+        self.assertFalse([entry for entry in self.hub.requests if "Cookie" in entry[3]])
+
+    def test_other_places_for_the_token(self):
+        self.hub.faults.token = TOKEN
+        elsewhere = self.home / "elsewhere"
+        elsewhere.write_text(TOKEN)
+        self.pull(HF_TOKEN_PATH=str(elsewhere))
+        (self.home / "token").write_text(TOKEN)
+        self.assertIn("HF_TOKEN", self.refused_pull(1, f"{NAME}:q8_0", HF_HUB_DISABLE_IMPLICIT_TOKEN="1"))
+
+    def test_a_token_that_is_none_is_not_sent(self):
+        for token in ("a\nX-Header: 1", "a b", "\x7f"):
+            line = self.refused_pull(1, NAME, HF_TOKEN=token)
+            self.assertIn("token", line)
+        self.assertEqual(self.hub.requests, [])
+
+    def test_refusals_say_what_to_do(self):
+        self.hub.faults.token = TOKEN
+        self.assertRegex(self.no_pull(), "private.*HF_TOKEN")
+        self.assertRegex(self.no_pull(HF_TOKEN="hf_wrong"), "not valid.*settings/tokens")
+        self.hub.faults.token = ""
+        self.hub.faults.gated = True
+        self.assertRegex(self.no_pull(), f"gated.*{self.hub.url}/{REPO}.*HF_TOKEN")
+        self.assertRegex(self.no_pull(HF_TOKEN=TOKEN), f"gated.*{self.hub.url}/{REPO}")
+        self.hub.faults.gated = False
+        self.assertRegex(self.no_pull("hf:me/nothing"), "not there, or is private")
+        self.hub.faults.hub_statuses = [(403, {"X-Error-Message": "\x1b[31mno"})]
+        self.assertNotIn("\x1b", self.no_pull())
+
+    def test_redirects_of_the_hub_itself(self):
+        self.hub.faults.redirect_loop = True
+        self.assertIn("too many redirects", self.no_pull())
+        self.hub.faults.redirect_loop = False
+        for target in ("file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "http://user:pass@127.0.0.1/x", "//", "http://"):
+            self.hub.faults.redirect = target
+            self.no_pull(f"{NAME}:q8_0")
+
+    def test_from_a_public_hub_redirects_lead_to_public_addresses(self):
+        # A proxy stands for the public network: the hub's name is public, what it redirects to is not. The proxy itself may be anywhere.
+        for target in ("http://127.0.0.1:%d/x" % self.hub.servers["store"].server_port, "http://169.254.169.254/latest", "http://[::1]/x", "http://10.0.0.1/x",
+                       "http://0x7f000001/x", "http://2130706433/x"):
+            self.hub.faults.redirect = target
+            line = self.no_pull(f"{NAME}:q8_0", HF_ENDPOINT="http://hub.example.org", http_proxy=self.proxy())
+            self.assertIn("not public", line, target)
+        self.assertEqual(self.hub.asked("store"), [])
+
+    def proxy(self):
+        """A proxy that answers for http://hub.example.org with what the hub says."""
+        import http.client
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+        from urllib.parse import urlsplit
+        port = self.hub.servers["hub"].server_port
+
+        class Proxy(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                url = urlsplit(self.path)
+                connection = http.client.HTTPConnection("127.0.0.1", port)
+                connection.request("GET", url.path + ("?" + url.query if url.query else ""), headers={k: v for k, v in self.headers.items() if k != "Proxy-Connection"})
+                answer = connection.getresponse()
+                body = answer.read()
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name not in ("Server", "Date"):
+                        self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f"http://127.0.0.1:{server.server_port}"
+
+
+class Interrupted(PullTest):
+    def started(self, name=f"{NAME}:q8_0", *options, **variables):
+        return subprocess.Popen([PROGRAM, "pull", name, *options], env=self.env(**variables), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def incomplete(self):
+        return self.store / FOLDER / "blobs" / f"{sha256(BIG)}.carat.incomplete"
+
+    def test_killed_at_any_moment_it_goes_on_and_is_right(self):
+        """SIGKILL at a random moment, many times: under the final name there is nothing or the whole, and the next pull ends with the right bytes."""
+        chance = random.Random(KILLS)
+        killed = resumed = 0
+        for attempt in range(KILLS):
+            self.hub.faults.bytes_per_second = 2_000_000   # of each of 4 connections: 0.8 s altogether
+            process = self.started()
+            time.sleep(chance.uniform(0.01, 1.0))
+            process.kill()
+            process.communicate()
+            killed += process.returncode == -signal.SIGKILL
+            blob = self.store / FOLDER / "blobs" / sha256(BIG)
+            link = self.store / FOLDER / "snapshots" / COMMIT / "tiny-Q8_0.gguf"
+            if blob.exists():
+                self.assertEqual(sha256(blob.read_bytes()), sha256(BIG), attempt)
+            if link.is_symlink():
+                self.assertTrue(link.exists(), attempt)
+            self.hub.faults.bytes_per_second = 0
+            before = len(self.hub.asked("store"))
+            journal = self.incomplete().with_name(self.incomplete().name.replace("incomplete", "journal"))
+            claimed = sum(end - begin for begin, end in json.loads(journal.read_text())["on_disk"]) if journal.exists() and not blob.exists() else 0
+            self.pull(f"{NAME}:q8_0")
+            self.assertEqual(sha256(link.read_bytes()), sha256(BIG), attempt)
+            self.assertEqual(len(self.blobs()), 2, f"{attempt}: nothing is left over: {self.blobs()}")
+            if claimed:
+                resumed += 1
+                fetched = 0
+                for entry in self.hub.asked("store")[before:]:
+                    if sha256(BIG) in entry[2]:
+                        begin, end = (int(part) for part in entry[3]["Range"].removeprefix("bytes=").split("-"))
+                        fetched += end + 1 - begin
+                self.assertEqual(fetched, len(BIG) - claimed, f"{attempt}: what the journal claims is not fetched again")
+            shutil.rmtree(self.store)
+        self.assertGreater(killed, KILLS // 2)
+        if KILLS >= 10:
+            self.assertGreater(resumed, 0)
+        print(f"killed {killed} of {KILLS}, {resumed} of them with a journal to go on from", file=sys.stderr)
+
+    def test_killed_again_and_again_it_arrives(self):
+        self.hub.faults.bytes_per_second = 1_000_000
+        for _ in range(3):
+            process = self.started()
+            time.sleep(1.4)
+            process.kill()
+            process.communicate()
+        self.hub.faults.bytes_per_second = 0
+        self.assertEqual(sha256(Path(self.pull(f"{NAME}:q8_0")["path"]).read_bytes()), sha256(BIG))
+
+    def test_ctrl_c_keeps_what_is_here(self):
+        self.hub.faults.bytes_per_second = 300_000
+        process = self.started()
+        deadline = time.monotonic() + 20
+        while not self.incomplete().exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        self.assertEqual((process.returncode, out), (130, b""))
+        self.assertIn(b"interrupted", err)
+        listed = self.ok_json("list", "--json", env=self.env())["unfinished"]
+        self.assertEqual([(entry["digest"], entry["bytes"]) for entry in listed], [(sha256(BIG), len(BIG))])
+        self.assertGreater(listed[0]["bytes_here"], 0)
+        self.hub.faults.bytes_per_second = 0
+        before = len(self.hub.asked("store"))
+        self.pull(f"{NAME}:q8_0")
+        ranges = [entry[3]["Range"].removeprefix("bytes=").split("-") for entry in self.hub.asked("store")[before:]]
+        self.assertEqual(sum(int(end) + 1 - int(begin) for begin, end in ranges), len(BIG) - listed[0]["bytes_here"])
+
+    def test_what_was_begun_can_be_removed(self):
+        self.hub.faults.bytes_per_second = 300_000
+        process = self.started()
+        deadline = time.monotonic() + 20
+        while not self.incomplete().exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertIn("another program", self.refused(1, "rm", f"{NAME}:q8_0", "--yes", env=self.env()))
+        process.kill()
+        process.communicate()
+        self.ok("rm", f"{NAME}:q8_0", "--yes", env=self.env())
+        self.assertFalse(self.incomplete().exists())
+
+    def test_a_journal_that_lies_costs_a_second_download_and_no_wrong_byte(self):
+        self.incomplete().parent.mkdir(parents=True)
+        self.incomplete().write_bytes(bytes(len(BIG)))
+        journal = self.incomplete().with_name(self.incomplete().name.replace("incomplete", "journal"))
+        journal.write_text(json.dumps({"carat_journal": 1, "size": len(BIG), "on_disk": [[0, len(BIG)]]}))
+        self.assertEqual(sha256(Path(self.pull(f"{NAME}:q8_0")["path"]).read_bytes()), sha256(BIG))
+
+    def test_two_at_once_fetch_a_file_once(self):
+        self.hub.faults.bytes_per_second = 2_000_000
+        both = [self.started(), self.started()]
+        for process in both:
+            _, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 0, err)
+        begins = [entry for entry in self.hub.asked("store") if entry[3].get("Range", "").startswith("bytes=0-") and sha256(BIG) in entry[2]]
+        self.assertEqual(len(begins), 1)
+
+
+class Local(PullTest):
+    """list, rm, and names of models in other commands."""
+
+    def test_list(self):
+        self.assertEqual(self.ok("list", env=self.env()).count(b"hf:"), 0)
+        self.pull()
+        self.pull(f"{NAME}:q8_0")
+        self.hub.add("ggml-org/gemma-4-E2B-it-GGUF", {"gemma-4-E2B-it-Q4_K_M.gguf": b"x", "gemma-4-E2B-it-Q8_0.gguf": b"y"})
+        self.pull("gemma4:e2b")
+        self.pull("gemma4:e2b-q8_0")
+        listed = self.ok_json("list", "--json", env=self.env())
+        names = {model["name"]: model for model in listed["models"] if "repo" in model}
+        self.assertEqual(sorted(names), ["gemma4:e2b", "gemma4:e2b-q8_0", f"{NAME}:Q4_K_M", f"{NAME}:Q8_0"])
+        self.assertEqual(names[f"{NAME}:Q8_0"]["bytes"], len(BIG) + len(b"bf16 towers"))
+        self.assertEqual(names["gemma4:e2b"]["revisions"], ["main"])
+        table = self.ok("list", env=self.env()).decode()
+        self.assertRegex(table, rf"(?m)^{NAME}:Q8_0 +6\.3 MB +{COMMIT[:7]} +{REPO}$")
+        for name in names:   # each name that is shown can be used
+            self.assertEqual(self.pull(name)["downloaded_bytes"], 0)
+
+    def test_rm(self):
+        self.pull()
+        self.pull(f"{NAME}:q8_0")
+        self.assertIn("--yes", self.refused(1, "rm", f"{NAME}:q8_0", env=self.env()))
+        result = self.ok_json("rm", f"{NAME}:q8_0", "--json", env=self.env(CARAT_YES="1"))
+        self.assertEqual(result["bytes"], len(BIG))
+        self.assertEqual(self.blobs(), sorted([sha256(TINY_GEMMA3.read_bytes()), sha256(b"bf16 towers")]))
+        self.assertIn(b"freed", self.ok("rm", NAME, "--yes", env=self.env()))
+        self.assertFalse((self.store / FOLDER).exists())
+        self.refused(1, "rm", NAME, "--yes", env=self.env())
+
+    def test_a_name_is_pulled_only_when_that_was_allowed(self):
+        line = self.refused(1, "inspect", NAME, env=self.env())
+        self.assertIn("carat pull", line)
+        self.assertEqual(self.hub.requests, [], "nobody was asked")
+        self.assertIn("HF_HUB_OFFLINE", self.refused(1, "inspect", NAME, "--yes", env=self.env(HF_HUB_OFFLINE="1")))
+        self.assertEqual(self.hub.requests, [])
+        self.assertIn("metadata", self.ok_json("inspect", NAME, "--json", "--yes", env=self.env()))
+        count = len(self.hub.requests)
+        self.assertGreater(count, 0)
+        for variables in ({}, {"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:1"}):
+            self.ok("inspect", NAME, env=self.env(**variables))
+            self.assertEqual(self.ok("tokenize", NAME, "--text", "a", env=self.env(**variables))[:2], b"[2")
+        self.assertEqual(len(self.hub.requests), count, "what is here needs no network")
+        self.assertEqual(self.pull(HF_HUB_OFFLINE="1")["downloaded_bytes"], 0)
+        shutil.rmtree(self.store)
+        self.ok("inspect", NAME, env=self.env(CARAT_YES="1"))
+
+    def test_names_of_the_user(self):
+        (self.home / "names.json").write_text(json.dumps({"mine:tiny": NAME, "mine:big": f"{NAME}:q8_0", "mine:file": str(TINY_GEMMA3)}))
+        self.assertTrue(self.pull("mine:tiny")["path"].endswith("tiny-Q4_K_M.gguf"))
+        self.assertTrue(self.pull("Mine:Big")["path"].endswith("tiny-Q8_0.gguf"))
+        names = [model["name"] for model in self.ok_json("list", "--json", env=self.env())["models"]]
+        self.assertTrue({"mine:file", "mine:big", "mine:tiny"} <= set(names), names)
+        self.ok("inspect", "mine:file", env=self.env())
+        (self.home / "names.json").write_text('{"mine:tiny": 7}')
+        self.assertIn("names.json, \"mine:tiny\"", self.refused(1, "pull", "mine:tiny", env=self.env()))
+
+    def on_terminal(self, answer, *arguments):
+        """Runs with a terminal as stdin and stderr, gives the answer to the first question."""
+        leader, follower = pty.openpty()
+        process = subprocess.Popen([PROGRAM, *arguments], stdin=follower, stdout=subprocess.PIPE, stderr=follower, env=self.env(TERM="xterm"))
+        os.close(follower)
+        seen = b""
+        answered = False
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if select.select([leader], [], [], 0.1)[0]:
+                try:
+                    seen += os.read(leader, 4096)
+                except OSError:
+                    break
+            elif process.poll() is not None:
+                break
+            if not answered and b"/N]" in seen or not answered and b"/n]" in seen:
+                os.write(leader, answer)
+                answered = True
+        out = process.communicate(timeout=30)[0]
+        os.close(leader)
+        return process.returncode, out, seen
+
+    def test_on_a_terminal_it_asks(self):
+        status, out, seen = self.on_terminal(b"n\n", "inspect", NAME)
+        self.assertEqual((status, out), (130, b""), seen)
+        self.assertEqual(self.hub.asked("store"), [])
+        status, out, seen = self.on_terminal(b"\n", "inspect", NAME, "--json")
+        self.assertEqual(status, 0, seen)
+        self.assertIn("metadata", json.loads(out))
+        self.assertIn(b"710.3 kB", seen)
+        status, out, seen = self.on_terminal(b"\n", "rm", NAME)
+        self.assertEqual(status, 130, "nothing is removed without a yes")
+        status, out, seen = self.on_terminal(b"yes\n", "rm", NAME)
+        self.assertEqual(status, 0, seen)
+        self.assertFalse((self.store / FOLDER).exists())
+
+    def test_a_bar_is_drawn_on_a_terminal_only(self):
+        self.hub.faults.bytes_per_second = 1_500_000
+        status, out, seen = self.on_terminal(b"", "pull", f"{NAME}:q8_0")
+        self.assertEqual(status, 0, seen)
+        self.assertRegex(seen, rb"pulling tiny-Q8_0.gguf.* \d+ %.*B/s.*left")
+        shutil.rmtree(self.store)
+        self.hub.faults.bytes_per_second = 0
+        self.assertEqual(carat("pull", f"{NAME}:q8_0", env=self.env()).stderr, b"")
+
+
+def python_with_huggingface_hub():
+    for python in (ROOT / ".venv/bin/python", Path(sys.executable)):
+        if python.exists() and subprocess.run([python, "-c", "import huggingface_hub"], capture_output=True, check=False).returncode == 0:
+            return str(python)
+    return None
+
+
+class WithHuggingFaceHub(PullTest):
+    """The real library reads what Carat pulled, and the other way round."""
+
+    def setUp(self):
+        super().setUp()
+        self.python = python_with_huggingface_hub()
+        if not self.python:
+            self.skipTest("huggingface_hub is neither in .venv nor in this Python: .venv/bin/pip install huggingface_hub")
+
+    def library(self, code, **variables):
+        env = self.env(HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_UPDATE_CHECK="1", HF_HUB_DISABLE_PROGRESS_BARS="1", **variables)
+        result = subprocess.run([self.python, "-c", code], capture_output=True, env=env, timeout=120, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        return result.stdout.decode().strip()
+
+    def test_the_library_finds_what_carat_pulled(self):
+        path = self.pull()["path"]
+        count = len(self.hub.requests)
+        code = f"import huggingface_hub as h; print(h.hf_hub_download('{REPO}', 'tiny-Q4_K_M.gguf'))"
+        self.assertEqual(self.library(code, HF_HUB_OFFLINE="1"), path)
+        self.assertEqual(len(self.hub.requests), count)
+        self.assertEqual(self.library(code), path)
+        self.assertEqual([entry for entry in self.hub.requests[count:] if entry[0] == "store"], [], "nothing is fetched again")
+        code = ("import huggingface_hub as h; info = h.scan_cache_dir(); assert not info.warnings, info.warnings; repo, = info.repos; revision, = repo.revisions;"
+                "print(repo.repo_id, revision.commit_hash, sorted(revision.refs), sorted(file.file_name for file in revision.files))")
+        self.assertEqual(self.library(code), f"{REPO} {COMMIT} ['main'] ['mmproj-tiny-bf16.gguf', 'tiny-Q4_K_M.gguf']")
+
+    def test_carat_finds_what_the_library_pulled(self):
+        path = self.library(f"import huggingface_hub as h; print(h.hf_hub_download('{REPO}', 'tiny-Q4_K_M.gguf'))")
+        count = len(self.hub.requests)
+        self.assertIn("metadata", self.ok_json("inspect", NAME, "--json", env=self.env()))
+        self.assertEqual([model["path"] for model in self.ok_json("list", "--json", env=self.env())["models"] if "repo" in model], [path])
+        self.assertEqual(len(self.hub.requests), count)
+        result = self.pull()
+        self.assertEqual((result["path"], result["downloaded_bytes"]), (path, len(b"bf16 towers")), "only the towers were missing")
+        self.assertEqual(self.library(f"import huggingface_hub as h; print(h.hf_hub_download('{REPO}', 'mmproj-tiny-bf16.gguf'))", HF_HUB_OFFLINE="1"),
+                         str(Path(path).with_name("mmproj-tiny-bf16.gguf")))
+
+    def test_folders_both_ways(self):
+        files = {"config.json": b"{}", "tokenizer.json": b"tokens", "model.safetensors": b"weights"}
+        self.hub.add("me/folder", files)
+        path = self.library("import huggingface_hub as h; print(h.snapshot_download('me/folder'))")
+        self.assertEqual(self.pull("hf:me/folder")["downloaded_bytes"], 0)
+        self.ok("rm", "hf:me/folder", "--yes", env=self.env())
+        self.assertFalse(Path(path).exists())
+        self.assertEqual(self.pull("hf:me/folder")["path"], path)
+        self.assertEqual(self.library("import huggingface_hub as h; print(h.snapshot_download('me/folder'))", HF_HUB_OFFLINE="1"), path)
+
+    def test_after_rm_the_library_sees_a_sound_cache(self):
+        self.pull()
+        self.pull(f"{NAME}:q8_0")
+        self.ok("rm", f"{NAME}:q8_0", "--yes", env=self.env())
+        code = "import huggingface_hub as h; info = h.scan_cache_dir(); assert not info.warnings, info.warnings; print(len(info.repos), info.size_on_disk)"
+        self.assertEqual(self.library(code), f"1 {TINY_GEMMA3.stat().st_size + len(b'bf16 towers')}")
+
+    def test_both_take_the_same_lock(self):
+        lock = self.store / ".locks" / FOLDER / f"{sha256(BIG)}.lock"
+        code = (f"import time; from filelock import FileLock; from pathlib import Path; p = Path('{lock}'); p.parent.mkdir(parents=True);\n"
+                "with FileLock(p): print('held', flush=True); time.sleep(1.5)")
+        holder = subprocess.Popen([self.python, "-c", code], stdout=subprocess.PIPE, env=self.env())
+        self.addCleanup(holder.stdout.close)
+        self.assertEqual(holder.stdout.readline(), b"held\n")
+        start = time.monotonic()
+        result = carat("pull", f"{NAME}:q8_0", env=self.env())
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertGreater(time.monotonic() - start, 0.8)
+        self.assertIn(b"another program", result.stderr)
+        holder.wait()
+
+
+if __name__ == "__main__":
+    unittest.main()
