@@ -12,15 +12,17 @@ namespace {
 
 struct Options {
   std::string model;
+  ResolveOptions resolve;
   bool json = false;
 };
 
 Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("MODEL", options->model, "the model")->required();
+  add_resolve_options(app, options->resolve);
   app.add_flag("--json", options->json, "one JSON document");
   return [options] {
-    const Json report = inspect_model(resolve_model(options->model));
+    const Json report = inspect_model(resolve_model(options->model, options->resolve));
     if (options->json) {
       print_json(report);
     } else {

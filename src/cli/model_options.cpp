@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "cli/console.h"
-#include "cli/model_name.h"
 #include "cli/terminal/progress.h"
 #include "formats/checkpoint.h"
 #include "kernels/kernels.h"
@@ -56,7 +55,8 @@ uint64_t status_field(std::string_view field) {
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
   constexpr const char* kGroup = "Machine";
-  app.add_option("MODEL", options.model, "a path, or gemma3:270m")->required();
+  app.add_option("MODEL", options.model, "a path, or a name such as gemma3:270m")->required();
+  add_resolve_options(app, options.resolve);
   app.add_option("--threads", options.threads, "default: physical cores")->check(CLI::Range(0, 1024))->type_name("N")->group(kGroup);
   app.add_option("--ctx", options.ctx, "longest sequence in tokens; default: the most that fits, at most the model's own")
       ->check(CLI::Range(0, 1 << 30))
@@ -124,13 +124,14 @@ LoadOptions load_options(const ModelOptions& options, const EngineOptions& engin
 
 Session open_session(const ModelOptions& options) {
   const EngineOptions engine = engine_options(options, 1);
+  const std::string path = resolve_model(options.model, options.resolve).string();
   const auto start = std::chrono::steady_clock::now();
   Session session;
   {
     Progress progress("loading");
     LoadOptions load = load_options(options, engine);
     load.progress = [&progress](uint64_t done, uint64_t total) { progress.show(done, total); };
-    session.loaded = load_model(resolve_model(options.model).string(), load);
+    session.loaded = load_model(path, load);
   }
   session.engine = std::make_unique<Engine>(*session.loaded, engine);
   session.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

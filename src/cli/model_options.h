@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "cli/model_name.h"
 #include "engine/engine.h"
 
 namespace CLI {
@@ -14,6 +15,7 @@ namespace carat::cli {
 
 struct ModelOptions {
   std::string model;
+  ResolveOptions resolve;
   int threads = 0;  // 0: physical cores
   int32_t ctx = 0;  // 0: the most that fits, at most the model's own
   std::string kv = "f16";

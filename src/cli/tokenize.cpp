@@ -15,6 +15,7 @@ namespace carat::cli {
 namespace {
 
 struct Options {
+  ResolveOptions resolve;
   std::string model, text, file = "-";
   bool decode = false, no_bos = false, special = false, json = false, jsonl = false, has_text = false;
 };
@@ -60,6 +61,7 @@ void run_whole(const Tokenizer& tokenizer, const Options& options) {
 Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("MODEL", options->model, "the model, or a file with a vocabulary only")->required();
+  add_resolve_options(app, options->resolve);
   CLI::Option* file = app.add_option("FILE", options->file, "the text (with --decode: the id list); - or nothing: stdin");
   CLI::Option* text = app.add_option("--text", options->text, "this text instead of a file")->type_name("TEXT");
   CLI::Option* jsonl = app.add_flag("--jsonl", options->jsonl, "a JSON string a line to a JSON id list a line");
@@ -70,7 +72,7 @@ Action setup(CLI::App& app) {
   text->excludes(file)->excludes(jsonl);
   return [options, text] {
     options->has_text = text->count() > 0;
-    const auto tokenizer = Tokenizer::load(resolve_model(options->model));
+    const auto tokenizer = Tokenizer::load(resolve_model(options->model, options->resolve));
     if (options->jsonl) {
       run_lines(*tokenizer, *options);
     } else {

@@ -19,10 +19,12 @@ class ModelName : public ::testing::Test {
     home_ = fs::temp_directory_path() / ("carat_model_name_" + std::to_string(::getpid()));
     fs::create_directories(home_ / "models");
     ::setenv("CARAT_HOME", home_.c_str(), 1);
+    ::setenv("HF_HOME", home_.c_str(), 1);
+    ::setenv("HF_HUB_OFFLINE", "1", 1);  // no test asks the network
   }
   void TearDown() override {
     fs::remove_all(home_);
-    ::unsetenv("CARAT_HOME");
+    for (const char* name : {"CARAT_HOME", "HF_HOME", "HF_HUB_OFFLINE"}) ::unsetenv(name);
   }
   static ErrorCode code_of(const std::string& model) {
     try {
@@ -49,10 +51,27 @@ TEST_F(ModelName, TheDefaultModelIsFoundUnderTheHome) {
     EXPECT_EQ(resolve_model(name), file) << name;
 }
 
+TEST_F(ModelName, AUsersNameStandsForAFile) {
+  std::ofstream(home_ / "names.json") << R"({"mine:x": "models/x.gguf", "mine:gone": "nowhere.gguf"})";
+  std::ofstream(home_ / "models" / "x.gguf") << "x";
+  EXPECT_EQ(resolve_model("Mine:X"), home_ / "models/x.gguf");
+  EXPECT_EQ(code_of("mine:gone"), ErrorCode::not_found);
+}
+
+TEST_F(ModelName, WhatIsInTheStoreNeedsNoNetwork) {
+  const fs::path snapshot = home_ / "hub/models--ggml-org--gemma-4-E2B-it-GGUF/snapshots" / std::string(40, 'a');
+  fs::create_directories(snapshot);
+  std::ofstream(snapshot / "gemma-4-E2B-it-Q4_K_M.gguf") << "x";
+  EXPECT_EQ(resolve_model("gemma4:e2b"), snapshot / "gemma-4-E2B-it-Q4_K_M.gguf");
+  EXPECT_EQ(resolve_model("hf:ggml-org/gemma-4-E2B-it-GGUF:q4_k_m"), snapshot / "gemma-4-E2B-it-Q4_K_M.gguf");
+  EXPECT_EQ(code_of("gemma4:e2b-q8_0"), ErrorCode::not_found);
+}
+
 TEST_F(ModelName, WhatIsNotHereSaysWhy) {
-  EXPECT_EQ(code_of("gemma4:e2b"), ErrorCode::unsupported);
-  EXPECT_EQ(code_of("gemma3:270m-it"), ErrorCode::unsupported);
-  EXPECT_EQ(code_of("hf:owner/repository:Q8_0"), ErrorCode::unsupported);
+  EXPECT_EQ(code_of("gemma4:e2b"), ErrorCode::not_found);
+  EXPECT_EQ(code_of("gemma3:270m-it"), ErrorCode::not_found);
+  EXPECT_EQ(code_of("hf:owner/repository:Q8_0"), ErrorCode::not_found);
+  EXPECT_EQ(code_of("hf:owner"), ErrorCode::invalid_argument);
   EXPECT_EQ(code_of("nowhere.gguf"), ErrorCode::not_found);
   EXPECT_EQ(code_of(""), ErrorCode::invalid_argument);
 }

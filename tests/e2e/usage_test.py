@@ -53,7 +53,7 @@ class Usage(ProgramTest):
 
     def test_models_that_are_not_there(self):
         with tempfile.TemporaryDirectory() as home:
-            env = environment(CARAT_HOME=home)
+            env = environment(CARAT_HOME=home, HF_HOME=home)
             self.assertIn("path", self.refused(1, "inspect", "gemma4:e2b", env=env))
             self.assertIn("path", self.refused(1, "inspect", "hf:someone/something", env=env))
             self.refused(1, "inspect", f"{home}/none.gguf")
