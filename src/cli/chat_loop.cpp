@@ -65,7 +65,7 @@ class ChatLoop {
  private:
   void banner() const {
     const std::string format = conversation_ ? conversation_->format().name() : "no chat format: each message is continued";
-    note(fmt::format("{} | {} | context {} tokens | /help", options_.model, format, session_.engine->ctx()));
+    note(fmt::format("{} | {} | context {} tokens | /help", std::filesystem::path(options_.model).filename().string(), format, session_.engine->ctx()));
   }
 
   // False: the chat is over.
@@ -246,9 +246,10 @@ class ChatLoop {
     look.markdown = false;
     AnswerView view(look);
     std::vector<int32_t> ids = session_.tokenizer().encode(text, {.add_bos = true, .parse_special = options_.special});
-    figures_ = generate(session_, std::move(ids), options_.sampling, [&](std::string_view piece) { view.content(piece); });
+    figures_ = generate(session_, std::move(ids), options_.sampling, [&](std::string_view piece) { view.content(piece); }, options_.repetition_limit);
     view.end();
     if (figures_->finish == FinishReason::cancelled) note("(stopped)");
+    if (figures_->finish_reason == to_string(AnswerEnd::repetition)) warn("(stopped: the text repeated itself)");
     if (options_.stats) print_stats(session_, *figures_);
   }
 

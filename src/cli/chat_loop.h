@@ -15,10 +15,11 @@ struct ChatLoopOptions {
   std::string model;   // what the user wrote for MODEL, for the banner
   bool stats = false;  // figures after each answer
   AnswerLook look;
-  ToolBox tools;               // their programs; the conversation's options hold their declarations
-  SamplingParams sampling;     // of a model without a chat format; a conversation has its own
-  bool special = false;        // the same: parse special tokens in what is typed
-  std::filesystem::path home;  // CARAT_HOME, for history and conversations/last.json; empty: nothing is kept
+  ToolBox tools;                 // their programs; the conversation's options hold their declarations
+  SamplingParams sampling;       // of a model without a chat format; a conversation has its own
+  bool special = false;          // the same: parse special tokens in what is typed
+  int32_t repetition_limit = 0;  // the same: see RepetitionGuard
+  std::filesystem::path home;    // CARAT_HOME, for history and conversations/last.json; empty: nothing is kept
 };
 
 // Until /bye, Ctrl-D, Ctrl-C twice, or the end of stdin; gives the exit status. conversation null: the model has no chat format, each message is continued.

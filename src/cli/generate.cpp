@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "chat/repetition_guard.h"
 #include "cli/interrupt.h"
 
 namespace carat::cli {
@@ -20,7 +21,8 @@ void append(std::vector<T>& to, const std::vector<T>& from) {
 
 }  // namespace
 
-Generation generate(Session& session, std::vector<int32_t> prompt, const SamplingParams& sampling, const std::function<void(std::string_view)>& on_text) {
+Generation generate(Session& session, std::vector<int32_t> prompt, const SamplingParams& sampling, const std::function<void(std::string_view)>& on_text,
+                    int32_t repetition_limit) {
   Generation result;
   std::string error;
   size_t shown = 0;
@@ -42,13 +44,17 @@ Generation generate(Session& session, std::vector<int32_t> prompt, const Samplin
     error = output.error;
   };
   const InterruptScope interrupt;
+  RepetitionGuard guard(repetition_limit);
+  size_t guarded = 0;
+  bool runaway = false;
   const auto start = std::chrono::steady_clock::now();
   const RequestId id = session.engine->submit(std::move(request));
   bool cancelled = false;
   while (result.finish == FinishReason::none && session.engine->step()) {
     if (shown < result.text.size()) on_text(std::string_view(result.text).substr(shown));
     shown = result.text.size();
-    if (!cancelled && interrupt.requested()) {
+    for (; guarded < result.token_ids.size(); ++guarded) runaway = guard.push(result.token_ids[guarded]);
+    if (!cancelled && (runaway || interrupt.requested())) {
       session.engine->cancel(id);
       cancelled = true;
     }
@@ -56,6 +62,31 @@ Generation generate(Session& session, std::vector<int32_t> prompt, const Samplin
   result.total_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (result.finish == FinishReason::error) fail(ErrorCode::internal, "the request failed: {}", error);
   check(result.finish != FinishReason::none, "the engine went idle before the request ended");
+  if (runaway && result.finish == FinishReason::cancelled) result.finish = FinishReason::stop, result.finish_reason = to_string(AnswerEnd::repetition);
+  if (result.finish_reason.empty()) result.finish_reason = to_string(result.finish);
+  result.message = message_json(result.text, {}, {});
+  return result;
+}
+
+Json message_json(const std::string& content, const std::string& reasoning, const std::vector<ToolCall>& tool_calls) {
+  Json calls = Json::array();
+  for (const ToolCall& call : tool_calls) calls.push_back({{"id", call.id}, {"name", call.name}, {"arguments", call.arguments}});
+  return {{"content", content}, {"reasoning", reasoning.empty() ? Json(nullptr) : Json(reasoning)}, {"tool_calls", std::move(calls)}};
+}
+
+Generation generation_of(const Answer& answer, bool logprobs_asked) {
+  Generation result;
+  result.text = answer.text;
+  result.token_ids = answer.token_ids;
+  result.logprobs_asked = logprobs_asked;
+  result.logprobs = answer.logprobs;
+  result.finish = answer.end == AnswerEnd::cancelled ? FinishReason::cancelled : answer.end == AnswerEnd::length ? FinishReason::length : FinishReason::stop;
+  result.finish_reason = to_string(answer.end);
+  result.prompt_tokens = answer.prompt_tokens;
+  result.cached_tokens = answer.cached_tokens;
+  result.first_token_seconds = answer.first_token_seconds;
+  result.total_seconds = answer.total_seconds;
+  result.message = message_json(answer.message.content.text, answer.message.reasoning, answer.message.tool_calls);
   return result;
 }
 
@@ -80,8 +111,8 @@ Json generation_json(const Generation& generation) {
   const auto completion_tokens = static_cast<int64_t>(generation.token_ids.size());
   Json json{{"text", generation.text},
             {"token_ids", generation.token_ids},
-            {"finish_reason", to_string(generation.finish)},
-            {"message", {{"content", generation.text}, {"reasoning", nullptr}, {"tool_calls", Json::array()}}},
+            {"finish_reason", generation.finish_reason},
+            {"message", generation.message},
             {"usage",
              {{"prompt_tokens", generation.prompt_tokens},
               {"completion_tokens", completion_tokens},
