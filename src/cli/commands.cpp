@@ -6,8 +6,8 @@
 namespace carat::cli {
 
 std::span<const Command* const> all_commands() {
-  static constexpr std::array kCommands = {&kRunCommand,  &kScoreCommand, &kTokenizeCommand, &kParseCommand,  &kInspectCommand,   &kPlanCommand,
-                                           &kPullCommand, &kListCommand,  &kRmCommand,       &kDoctorCommand, &kCompletionCommand};
+  static constexpr std::array kCommands = {&kRunCommand,  &kScoreCommand, &kTokenizeCommand, &kRenderCommand, &kParseCommand,  &kInspectCommand,
+                                           &kPlanCommand, &kPullCommand,  &kListCommand,     &kRmCommand,     &kDoctorCommand, &kCompletionCommand};
   return kCommands;
 }
 

@@ -9,7 +9,8 @@
 namespace carat {
 namespace {
 constexpr uint64_t kMaxTokenizerJson = uint64_t{256} << 20;
-}
+constexpr uint64_t kMaxTemplate = uint64_t{16} << 20;
+}  // namespace
 
 std::string Tokenizer::decode(const std::vector<TokenId>& ids, bool special) const {
   Detokenizer d(*this, special);
@@ -33,7 +34,11 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& pa
   if (std::filesystem::is_directory(path, ec)) {  // a vocabulary may come without weights
     const auto file = path / "tokenizer.json";
     if (!std::filesystem::exists(file, ec)) fail(ErrorCode::not_found, "{}: no tokenizer.json in this folder", path.string());
-    return make_tokenizer(read_json_tokenizer(read_text_file(file, kMaxTokenizerJson), file.string()));
+    TokenizerData data = read_json_tokenizer(read_text_file(file, kMaxTokenizerJson), file.string());
+    if (const auto chat_template = path / "chat_template.jinja"; std::filesystem::exists(chat_template, ec)) {
+      data.chat_template = read_text_file(chat_template, kMaxTemplate);
+    }
+    return make_tokenizer(std::move(data));
   }
   return load(*Checkpoint::open(path));
 }
