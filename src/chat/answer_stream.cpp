@@ -69,6 +69,7 @@ AnswerEnd AnswerStream::finish(AnswerEnd end, std::vector<ChatEvent>& events) {
     }
   }
   message_.complete = parser_.message().complete;
+  message_.unfinished_call = parser_.message().unfinished_call;
   if (stopped_) return AnswerEnd::stop;
   if (runaway_) return AnswerEnd::repetition;
   if (!by_itself) return end;
