@@ -25,6 +25,7 @@ std::span<const Command* const> all_commands();
 extern const Command kRunCommand;
 extern const Command kScoreCommand;
 extern const Command kTokenizeCommand;
+extern const Command kRenderCommand;
 extern const Command kParseCommand;
 extern const Command kInspectCommand;
 extern const Command kPlanCommand;
