@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "chat/chat_format.h"
 #include "formats/checkpoint.h"
 #include "model/config.h"
 #include "text/tokenizer.h"
@@ -103,6 +104,13 @@ Json config_to_json(const ModelConfig& config) {
   return json;
 }
 
+Json template_to_json(const std::string& chat_template) {
+  const TemplateCheck check = check_template(chat_template);
+  if (!check.has_template) return nullptr;
+  return {
+      {"bytes", chat_template.size()}, {"format", check.format == nullptr ? Json(nullptr) : Json(check.format->name())}, {"differences", check.differences}};
+}
+
 void add(Json& totals, const TensorInfo& tensor) {
   totals["tensors"] = totals.value("tensors", int64_t{0}) + 1;
   totals["parameters"] = totals.value("parameters", int64_t{0}) + tensor.elements();
@@ -147,9 +155,7 @@ Json inspect_model(const std::filesystem::path& path) {
   report["metadata"] = std::move(metadata);
   try {
     const auto tokenizer = Tokenizer::load(*checkpoint);
-    report["chat_template"] = tokenizer->chat_template().empty()
-                                  ? Json(nullptr)
-                                  : Json{{"bytes", tokenizer->chat_template().size()}, {"check", "not checked: chat formats are not there yet"}};
+    report["chat_template"] = template_to_json(tokenizer->chat_template());
     report["vocabulary"] = {{"size", tokenizer->vocab_size()}, {"bos_id", tokenizer->bos_id()}, {"eos_ids", tokenizer->eos_ids()}};
     if (config && tokenizer->vocab_size() > config->vocab_size) {
       problems.push_back(fmt::format("tokenizer: {} entries, but the embedding table has {} rows", tokenizer->vocab_size(), config->vocab_size));

@@ -65,6 +65,13 @@ void add_config(std::string& out, const Json& config) {
   }
 }
 
+void add_template(std::string& out, const Json& chat_template) {
+  const bool known = chat_template["format"].is_string();
+  out += fmt::format("\nChat template: {}, {}\n", bytes_text(chat_template["bytes"].get<double>()),
+                     known ? chat_template["format"].get<std::string>() : "none that Carat knows");
+  for (const Json& difference : chat_template["differences"]) out += fmt::format("  {}\n", difference.get<std::string>());
+}
+
 void add_tensors(std::string& out, const Json& tensors) {
   size_t name_width = 4, shape_width = 5;
   for (const Json& tensor : tensors) {
@@ -98,10 +105,7 @@ std::string inspect_text(const Json& report) {
     out += fmt::format("\nMetadata ({})\n", report["metadata"].size());
     for (const auto& [key, value] : report["metadata"].items()) out += fmt::format("  {:<44} {}\n", key, value_text(value));
   }
-  if (!report["chat_template"].is_null()) {
-    out += fmt::format("\nChat template: {}, {}\n", bytes_text(report["chat_template"]["bytes"].get<double>()),
-                       report["chat_template"]["check"].get<std::string>());
-  }
+  if (!report["chat_template"].is_null()) add_template(out, report["chat_template"]);
   add_tensors(out, report["tensors"]);
   add_totals(out, report["totals"]);
   out += "\nProblems\n";

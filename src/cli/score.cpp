@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "chat/chat_format.h"
+#include "cli/chat_options.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/generate.h"
@@ -21,7 +23,8 @@ namespace {
 
 struct Options {
   ModelOptions model;
-  std::string text, token_ids, jsonl;
+  ChatOptions chat;
+  std::string text, token_ids, messages, jsonl;
   int32_t top = 0;
   bool special = false, json = false;
 };
@@ -117,10 +120,27 @@ int32_t checked_top(const Json& value, const Session& session, std::string_view 
   return value.get<int32_t>();
 }
 
-Item item_from_line(const Session& session, const Options& options, std::string_view line, std::string_view where) {
-  const Json json = parse_json(line, where, {.max_bytes = size_t{256} << 20, .max_depth = 8});
-  if (!json.is_object() || json.contains("text") == json.contains("token_ids")) {
-    fail(ErrorCode::invalid_argument, "the line is no object with one of text, token_ids, {}, write {{\"text\": \"...\"}}", where);
+constexpr JsonLimits kLimits{.max_bytes = size_t{256} << 20, .max_depth = 128};
+
+// The chat format of the model, for conversations. Fails with invalid_argument when it has none.
+std::shared_ptr<const ChatFormat> format_of(const Session& session, const Options& options) {
+  auto format = chat_format(session.tokenizer(), session.loaded->model->config().hidden_size_per_layer_input > 0, options.chat);
+  if (format == nullptr) fail(ErrorCode::invalid_argument, "the model has no chat format, messages, score a text or give --chat-template builtin");
+  return format;
+}
+
+// Up to where the answer begins.
+std::vector<int32_t> ids_of_messages(const Session& session, const ChatFormat& format, const Json& messages, std::string_view where) {
+  const EncodedPrompt prompt = encode_prompt(session.tokenizer(), format.render(messages_from_json(messages, where), nullptr, {}));
+  if (!prompt.media.empty()) fail(ErrorCode::unsupported, "media cannot be scored yet, {}, leave images, sound and video out", where);
+  return prompt.token_ids;
+}
+
+// format: asked for when the first conversation comes.
+Item item_from_line(const Session& session, const Options& options, std::shared_ptr<const ChatFormat>& format, std::string_view line, std::string_view where) {
+  const Json json = parse_json(line, where, kLimits);
+  if (!json.is_object() || json.contains("text") + json.contains("token_ids") + json.contains("messages") != 1) {
+    fail(ErrorCode::invalid_argument, "the line is no object with one of text, token_ids, messages, {}, write {{\"text\": \"...\"}}", where);
   }
   Item item{.token_ids = {}, .top = options.top};
   bool special = options.special;
@@ -129,12 +149,16 @@ Item item_from_line(const Session& session, const Options& options, std::string_
       item.top = checked_top(value, session, where);
     } else if (key == "special" && value.is_boolean()) {
       special = value.get<bool>();
-    } else if (key != "text" && key != "token_ids") {
-      fail(ErrorCode::unsupported, "the key {} cannot be used, {}, known are text, token_ids, top, special (true or false)", terminal_safe(key), where);
+    } else if (key != "text" && key != "token_ids" && key != "messages") {
+      fail(ErrorCode::unsupported, "the key {} cannot be used, {}, known are text, token_ids, messages, top, special (true or false)", terminal_safe(key),
+           where);
     }
   }
   if (json.contains("token_ids")) {
     item.token_ids = token_ids_from(json["token_ids"], where, vocab_size(session));
+  } else if (json.contains("messages")) {
+    if (format == nullptr) format = format_of(session, options);
+    item.token_ids = ids_of_messages(session, *format, json["messages"], fmt::format("{} messages", where));
   } else {
     if (!json["text"].is_string()) fail(ErrorCode::invalid_argument, "text is no string, {}, write {{\"text\": \"...\"}}", where);
     item.token_ids = session.tokenizer().encode(json["text"].get_ref<const std::string&>(), {.add_bos = true, .parse_special = special});
@@ -145,24 +169,28 @@ Item item_from_line(const Session& session, const Options& options, std::string_
 int score_lines(const Options& options) {
   Session session = open_session(options.model);
   const std::string name = input_name(options.jsonl);
+  std::shared_ptr<const ChatFormat> format;
   for_each_line(options.jsonl, [&](std::string_view line, int64_t number) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
     const std::string where = fmt::format("{} line {}", name, number);
-    print(score(session, item_from_line(session, options, line, where), where).json);
+    print(score(session, item_from_line(session, options, format, line, where), where).json);
     flush_output();
   });
   return 0;
 }
 
 int score_one(const Options& options) {
-  const bool is_text = !options.text.empty();
-  const std::string& path = is_text ? options.text : options.token_ids;
-  const std::string input = read_input(path);
+  const bool is_text = !options.text.empty(), is_conversation = !options.messages.empty();
+  const std::string& path = is_text ? options.text : is_conversation ? options.messages : options.token_ids;
+  const std::string input = read_input(path), where = input_name(path);
+  Json messages = is_conversation ? parse_json(input, where, kLimits) : Json();
+  if (messages.is_object() && messages.contains("messages")) messages = Json(messages["messages"]);  // as conversations are saved
   Session session = open_session(options.model);
-  const std::string where = input_name(path);
   Item item{.token_ids = {}, .top = checked_top(Json(static_cast<uint64_t>(options.top)), session, "--top")};
   if (is_text) {
     item.token_ids = session.tokenizer().encode(input, {.add_bos = true, .parse_special = options.special});
+  } else if (is_conversation) {
+    item.token_ids = ids_of_messages(session, *format_of(session, options), messages, where + " messages");
   } else {
     item.token_ids = parse_token_ids(input, where, vocab_size(session));
   }
@@ -181,17 +209,20 @@ Action setup(CLI::App& app) {
   CLI::Option_group* input = app.add_option_group("input", "What to score, one of (-: stdin):");
   input->add_option("--text", options->text, "a text")->type_name("FILE");
   input->add_option("--token-ids", options->token_ids, "a JSON id list, used as it is")->type_name("FILE");
-  input->add_option("--jsonl", options->jsonl, "a line each: {\"text\": ...} or {\"token_ids\": ...}, and optional top, special")->type_name("FILE");
+  input->add_option("--messages", options->messages, "a conversation: OpenAI messages, up to where the answer begins")->type_name("FILE");
+  input->add_option("--jsonl", options->jsonl, "a line each: {\"text\": ...}, {\"token_ids\": ...} or {\"messages\": ...}, and optional top, special")
+      ->type_name("FILE");
   input->require_option(1);
   app.add_option("--top", options->top, "add the K best alternatives of each position")->check(CLI::Range(0, 1 << 30))->type_name("K");
   app.add_flag("--special", options->special, "parse special tokens in the text");
   app.add_flag("--json", options->json, "JSON, also on a terminal");
+  add_chat_options(app, options->chat);
   return [options] { return options->jsonl.empty() ? score_one(*options) : score_lines(*options); };
 }
 
 }  // namespace
 
-const Command kScoreCommand = {"score", "log-probabilities and perplexity of a text or a token list",
+const Command kScoreCommand = {"score", "log-probabilities and perplexity of a text, a token list or a conversation",
                                "Examples:\n"
                                "  carat score gemma3:270m --text notes.txt\n"
                                "  echo '[2, 818, 5279]' | carat score gemma3:270m --token-ids - --top 5\n"

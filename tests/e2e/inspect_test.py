@@ -1,4 +1,7 @@
 """carat inspect: what it says about files that we know."""
+import tempfile
+from pathlib import Path
+
 from program import TINY_E2B, TINY_GEMMA3, ProgramTest, golden, real_model
 
 
@@ -20,6 +23,23 @@ class Inspect(ProgramTest):
             self.assertEqual(totals["bytes"], sum(of_type["bytes"] for of_type in totals["by_type"].values()))
             embedding = next(tensor for tensor in report["tensors"] if tensor["name"] == "token_embd.weight")
             self.assertEqual(embedding["shape"], [768, config["hidden_size"]])
+
+    def test_chat_template(self):
+        template = self.ok_json("inspect", TINY_E2B, "--json")["chat_template"]
+        self.assertEqual((template["format"], template["differences"]), ("gemma4 (spring, large)", []))
+        self.assertIn("Chat template: 16.1 KiB, gemma4 (spring, large)", self.ok("inspect", TINY_E2B).decode())
+
+    def test_a_chat_template_that_is_not_known(self):
+        data = TINY_E2B.read_bytes()
+        with tempfile.TemporaryDirectory() as folder:
+            changed = Path(folder, "changed.gguf")
+            changed.write_bytes(data.replace(b"{{- '<|turn>model\\n' -}}", b"{{- '<|turn>model:\n' -}}"))
+            template = self.ok_json("inspect", changed, "--json")["chat_template"]
+            self.assertIsNone(template["format"])
+            self.assertIn("nearest is gemma4 (spring, large)", template["differences"][0])
+            text = self.ok("inspect", changed).decode()
+            self.assertIn("none that Carat knows\n  nearest is gemma4 (spring, large)", text)
+            self.assertIn("one question: at byte", text)
 
     def test_text_for_people(self):
         text = self.ok("inspect", TINY_E2B).decode()

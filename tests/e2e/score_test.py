@@ -32,6 +32,21 @@ class Score(ProgramTest):
             self.assertEqual(results[2]["logprobs"], result["logprobs"][:5], "what comes later changes nothing")
             self.assertEqual([len(entry) for entry in results[2]["top"][1:]], [2] * 4)
 
+    def test_a_conversation_is_scored_as_its_prompt(self):
+        messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi <turn|> there"}]
+        ids = self.ok_json("render", TINY_E2B, "--messages", "-", "--json", stdin=json.dumps(messages))["token_ids"]
+        result = self.ok_json("score", TINY_E2B, "--token-ids", "-", stdin=json.dumps(ids))
+        self.assertEqual(self.ok_json("score", TINY_E2B, "--messages", "-", stdin=json.dumps(messages)), result)
+        self.assertEqual(self.ok_json("score", TINY_E2B, "--messages", "-", stdin=json.dumps({"messages": messages})), result)
+        lines = self.ok("score", TINY_E2B, "--jsonl", "-", stdin=(json.dumps({"messages": messages}) + "\n") * 2).splitlines()
+        self.assertEqual([json.loads(line) for line in lines], [result, result])
+        builtin = self.ok_json("score", TINY_E2B, "--messages", "-", "--chat-template", "builtin", stdin=json.dumps(messages))
+        self.assertEqual(builtin["token_ids"], ids[:len(builtin["token_ids"])], "the small variant of the format has no empty thought")
+        self.assertLess(len(builtin["token_ids"]), len(ids))
+        picture = [{"role": "user", "content": [{"type": "image"}]}]
+        self.assertIn("media", self.refused(1, "score", TINY_E2B, "--messages", "-", stdin=json.dumps(picture)))
+        self.assertIn("messages[0].role", self.refused(1, "score", TINY_E2B, "--messages", "-", stdin="[{}]"))
+
     def test_top_is_the_distribution_tokens_were_drawn_from(self):
         result = self.ok_json("score", TINY_E2B, "--token-ids", "-", "--top", "768", stdin=json.dumps(IDS))
         self.assertIsNone(result["top"][0])
