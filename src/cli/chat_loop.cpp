@@ -49,6 +49,7 @@ class ChatLoop {
     banner();
     bool interrupted = false;
     for (;;) {
+      interrupt_.reset();
       const TypedLine typed = editor_.read(kPrompt);
       if (typed.kind == TypedLine::Kind::end) return 0;
       if (typed.kind == TypedLine::Kind::interrupted) {
@@ -256,27 +257,23 @@ class ChatLoop {
   // One answer of the model. True: it called tools, which have been seen to, and wants to go on.
   bool answer() {
     AnswerView view(options_.look);
-    Answer answer;
-    {
-      const InterruptScope interrupt;
-      AnswerObserver observer;
-      observer.on_event = [&](const ChatEvent& event) {
-        switch (event.kind) {
-          case ChatEvent::Kind::content: view.content(event.text); break;
-          case ChatEvent::Kind::reasoning: view.reasoning(event.text); break;
-          case ChatEvent::Kind::tool_call: view.tool_call(event.call); break;
-        }
-      };
-      observer.on_thought_token = [&](int32_t count) { view.thought_tokens(count); };
-      observer.cancelled = [&] { return interrupt.requested(); };
-      answer = conversation_->answer(observer);
-    }
+    AnswerObserver observer;
+    observer.on_event = [&](const ChatEvent& event) {
+      switch (event.kind) {
+        case ChatEvent::Kind::content: view.content(event.text); break;
+        case ChatEvent::Kind::reasoning: view.reasoning(event.text); break;
+        case ChatEvent::Kind::tool_call: view.tool_call(event.call); break;
+      }
+    };
+    observer.on_thought_token = [&](int32_t count) { view.thought_tokens(count); };
+    observer.cancelled = [&] { return interrupt_.requested(); };
+    const Answer answer = conversation_->answer(observer);
     view.end();
     figures_ = figures_of(answer);
     tell_end(answer);
     if (options_.stats) print_stats(session_, *figures_);
-    if (answer.end == AnswerEnd::cancelled || answer.message.tool_calls.empty()) return false;
-    bool stopped = false;
+    if (answer.message.tool_calls.empty()) return false;
+    bool stopped = answer.end == AnswerEnd::cancelled;
     for (const ToolCall& call : answer.message.tool_calls) {
       // Each call gets a result, also those that are not reached: a conversation with a call left open could not be gone on with.
       ToolDialogue::Outcome outcome{R"({"error":"the user stopped before this call"})", true};
@@ -304,6 +301,8 @@ class ChatLoop {
   }
 
   Session& session_;
+  // All along: a Ctrl-C between Enter and the first token stops the answer too, not the program.
+  InterruptScope interrupt_;
   std::unique_ptr<Conversation> conversation_;
   ChatLoopOptions options_;
   bool styled_;

@@ -29,11 +29,12 @@ void install_signal_handlers() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-InterruptScope::InterruptScope() {
+InterruptScope::InterruptScope() : outer_(scope_lives.load()) {
   flag = false;
   scope_lives = true;
 }
-InterruptScope::~InterruptScope() { scope_lives = false; }
+InterruptScope::~InterruptScope() { scope_lives = outer_; }
+void InterruptScope::reset() { flag = false; }
 bool InterruptScope::requested() const { return flag.load(); }
 
 }  // namespace carat::cli

@@ -188,6 +188,19 @@ TEST_F(Keys, PastesThatAreCutEnd) {
   EXPECT_EQ(all(), "<paste:one>");
 }
 
+TEST_F(Keys, AnInterruptTypedAheadIsFound) {
+  KeyReader reader(ends_[0]);
+  EXPECT_FALSE(reader.take_interrupt());
+  type(
+      "a\rdropped\x03"
+      "b");
+  EXPECT_EQ(reader.next(-1).code, uint32_t{'a'});
+  EXPECT_EQ(reader.next(-1).kind, Key::Kind::enter);
+  EXPECT_TRUE(reader.take_interrupt());
+  EXPECT_FALSE(reader.take_interrupt());
+  EXPECT_EQ(reader.next(-1).code, uint32_t{'b'}) << "what was typed after it stays";
+}
+
 TEST_F(Keys, BadBytesBecomeReplacements) {
   type("\xff\xc3(\xe4\xb8");
   EXPECT_EQ(all(), "<65533><65533>(<65533><65533>");

@@ -16,12 +16,13 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxEntriesLooked = 20000;
 
-// "a/b/" -> "b/": what a list of candidates shows.
+// "a/b/" -> "b/": what a list of candidates shows. "/bye" stays.
 std::string last_part(const std::string& name) {
   const size_t end = name.ends_with('/') && name.size() > 1 ? name.size() - 1 : name.size();
   const size_t slash = name.rfind('/', end - 1);
-  std::string part = slash == std::string::npos || slash + 1 >= end ? name : name.substr(slash + 1);
+  std::string part = slash == std::string::npos || slash == 0 ? name : name.substr(slash + 1);
   part = terminal_safe(part);
+  while (part.ends_with(' ')) part.pop_back();
   std::replace_if(part.begin(), part.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
   return part;
 }

@@ -98,6 +98,15 @@ Key KeyReader::next(int wake_fd) {
   return character();
 }
 
+bool KeyReader::take_interrupt() {
+  constexpr size_t kLookAhead = size_t{1} << 16;
+  while (pending_.size() < kLookAhead && fill(0) == Wait::ready) {}
+  const size_t at = pending_.rfind(kCtrlC);
+  if (at == std::string::npos) return false;
+  pending_.erase(0, at + 1);
+  return true;
+}
+
 Key KeyReader::character() {
   Utf8Char c = utf8_decode(pending_);
   while (c.incomplete && have(pending_.size() + 1, kSequenceMs)) c = utf8_decode(pending_);

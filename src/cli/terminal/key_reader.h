@@ -31,6 +31,8 @@ class KeyReader {
 
   // Waits for a key, or for wake_fd (-1: none) to become readable; that one is only looked at.
   Key next(int wake_fd);
+  // Whether Ctrl-C is among what was typed ahead; it and what came before it are dropped. Does not wait.
+  bool take_interrupt();
 
  private:
   enum class Wait : uint8_t { ready, wake, timeout, end };

@@ -5,6 +5,7 @@
 #include <histedit.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <deque>
 #include <iostream>
@@ -28,7 +29,7 @@ namespace {
 // A character that no key makes: it calls on_event(), which does what is due. C1 controls that come from outside are dropped.
 constexpr wchar_t kEventKey = 0x80;
 constexpr wchar_t kLiteral = 0x01;  // around what takes no columns in a prompt
-constexpr uint32_t kCtrlD = 4;
+constexpr uint32_t kCtrlD = 4, kCtrlZ = 26;
 
 // Where the library's prompt goes: stdout belongs to the answer, unless nothing else is a terminal. -1: there is none to edit on.
 int editing_output() {
@@ -113,8 +114,8 @@ LineEditor::Editing::Editing(int out_fd, LineEditorOptions options) : out_fd_(ou
   ::el_wset(editor_, EL_PROMPT_ESC, on_prompt, kLiteral);
   ::el_wset(editor_, EL_GETCFN, on_read);
   ::el_wset(editor_, EL_HIST, history_w, searched_);
-  // Ctrl-C and Ctrl-\ are bytes while editing; Ctrl-Z stops as ever.
-  ::el_wset(editor_, EL_SETTY, L"-d", L"intr=", L"quit=", nullptr);
+  // Ctrl-C, Ctrl-Z and Ctrl-\ are bytes while editing.
+  ::el_wset(editor_, EL_SETTY, L"-d", L"-isig", nullptr);
   HistEventW event;
   ::history_w(searched_, &event, H_SETSIZE, static_cast<int>(HistoryFile::kMaxEntries));
   ::history_w(searched_, &event, H_SETUNIQUE, 1);
@@ -160,6 +161,7 @@ TypedLine LineEditor::Editing::read(std::string_view prompt, bool keep) {
   actions_.clear();
   place_ = history_.entries().size();
   guard_ = std::make_unique<TerminalGuard>(STDIN_FILENO, out_fd_);
+  ::el_wset(editor_, EL_PREP_TERM, 1);  // before the prompt: what is typed from then on is echoed by the library alone
   int count = 0;
   const wchar_t* typed = ::el_wgets(editor_, &count);
   if (typed == nullptr && kind_ == TypedLine::Kind::text) kind_ = TypedLine::Kind::end;
@@ -168,7 +170,10 @@ TypedLine LineEditor::Editing::read(std::string_view prompt, bool keep) {
   TypedLine result{kind_, units_.text(units)};
   if (kind_ != TypedLine::Kind::text) out_.put(kind_ == TypedLine::Kind::interrupted ? "^C\n" : "\n");
   std::fflush(out_.file());
+  // Ctrl-C right after Enter is a byte still, but meant for what comes next.
+  const bool interrupted = kind_ == TypedLine::Kind::text && keys_.take_interrupt();
   guard_.reset();
+  if (interrupted) ::raise(SIGINT);
   if (keep && kind_ == TypedLine::Kind::text) remember(result.text);
   return result;
 }
@@ -230,6 +235,10 @@ bool LineEditor::Editing::character(uint32_t code, wchar_t* out) {
   if (code == 0 || (code >= 0x80 && code < 0xa0)) return false;
   if (code == kCtrlD && line().empty()) {
     leave(TypedLine::Kind::end);
+    return false;
+  }
+  if (code == kCtrlZ) {
+    ::raise(SIGTSTP);
     return false;
   }
   if (character_width(code) == 0) {

@@ -36,6 +36,7 @@ class LineEditor {
   LineEditor& operator=(const LineEditor&) = delete;
 
   // Shows the prompt (of printable characters) on stderr, or on stdout if only that is a terminal. keep false: the line is no part of the history.
+  // A Ctrl-C typed right after Enter is raised as SIGINT before it returns.
   TypedLine read(std::string_view prompt, bool keep = true);
 
  private:

@@ -57,13 +57,21 @@ extern "C" void on_deadly(int signal) {
   ::raise(signal);  // taken when this handler returns
 }
 
-extern "C" void on_wake(int signal) {
-  const int error = errno;
-  if (signal == SIGCONT && state.has_editing.load()) {
+void edit_again() {
+  if (state.has_editing.load()) {
     ::tcsetattr(state.in_fd, TCSANOW, &state.editing);
     write_all(kPasteOn);
   }
   static_cast<void>(!::write(state.wake_write, "", 1));
+}
+
+extern "C" void on_wake(int signal) {
+  const int error = errno;
+  if (signal == SIGCONT) {
+    edit_again();
+  } else {
+    static_cast<void>(!::write(state.wake_write, "", 1));
+  }
   errno = error;
 }
 
@@ -75,8 +83,9 @@ extern "C" void on_stop(int signal) {
   sigemptyset(&mask);
   sigaddset(&mask, signal);
   ::raise(signal);
-  ::pthread_sigmask(SIG_UNBLOCK, &mask, nullptr);  // here it stops; SIGCONT's handler brings the modes back
+  ::pthread_sigmask(SIG_UNBLOCK, &mask, nullptr);  // here it stops
   set_handler(signal, on_stop, nullptr);
+  edit_again();  // where there is no shell to go back to it did not stop, and no SIGCONT comes
   errno = error;
 }
 
