@@ -36,6 +36,14 @@ constexpr std::array<std::string_view, 28> kSchemaWords = {"name",     "descript
                                                            "minimum",  "maximum",     "format",     "title",  "const",  "pattern",    "string",
                                                            "number",   "integer",     "boolean",    "array",  "object", "null",       "additionalProperties"};
 
+// In any case: templates look for "STRING", tools are given with "String".
+bool is_schema_word(std::string_view word) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::any_of(kSchemaWords.begin(), kSchemaWords.end(), [&](std::string_view known) {
+    return std::equal(word.begin(), word.end(), known.begin(), known.end(), [&](char a, char b) { return lower(a) == lower(b); });
+  });
+}
+
 template <size_t N>
 bool is_one_of(std::string_view word, const std::array<std::string_view, N>& words) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -100,7 +108,7 @@ std::string TextGuard::replaced(std::string_view text, bool strict) const {
 Json TextGuard::replaced(const Json& value, Place place, bool strict) const {
   if (value.is_string()) {
     const std::string& text = value.get_ref<const std::string&>();
-    return replaced(text, strict && !(place != Place::structure && is_one_of(text, kSchemaWords)));
+    return replaced(text, strict && !(place != Place::structure && is_schema_word(text)));
   }
   if (value.is_array()) {
     Json out = Json::array();
@@ -110,8 +118,8 @@ Json TextGuard::replaced(const Json& value, Place place, bool strict) const {
   if (!value.is_object()) return value;
   Json::object_t members;
   for (const auto& [key, item] : value.items()) {
-    const bool form = place != Place::free && (is_one_of(key, kForm) || (place == Place::function && is_one_of(key, kSchemaWords)));
-    const bool word = place == Place::free && is_one_of(key, kSchemaWords);
+    const bool form = place != Place::free && (is_one_of(key, kForm) || (place == Place::function && is_schema_word(key)));
+    const bool word = place == Place::free && is_schema_word(key);
     std::string name = form || word ? key : replaced(key, strict);
     const bool kept =
         place == Place::structure && (key == "type" || (key == "role" && item.is_string() && is_one_of(item.get_ref<const std::string&>(), kRoles)));

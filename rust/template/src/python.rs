@@ -1,6 +1,6 @@
 //! What Python prints and Rust does not: templates are written against Python's Jinja.
 
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::{Kwargs, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
 /// repr() of a float: the shortest digits that are read back as it, an exponent below 1e-4 and from 1e16.
@@ -45,6 +45,40 @@ fn number(value: &Value) -> String {
 /// str.strip(): Unicode's white space, and the four separators that Python counts as such.
 pub fn strip(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
+}
+
+/// Jinja's dictsort: pairs in the order of their names, or of their values, without regard to the case of any letter unless asked for.
+pub fn dictsort(value: &Value, options: Kwargs) -> Result<Value, Error> {
+    if value.kind() != ValueKind::Map {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("dictsort wants a mapping, this is {}", value.kind()),
+        ));
+    }
+    let case_sensitive = options.get::<Option<bool>>("case_sensitive")?.unwrap_or(false);
+    let by_value = match options.get::<Option<&str>>("by")? {
+        None | Some("key") => false,
+        Some("value") => true,
+        Some(_) => return Err(Error::new(ErrorKind::InvalidOperation, "dictsort sorts by key or by value")),
+    };
+    let reverse = options.get::<Option<bool>>("reverse")?.unwrap_or(false);
+    options.assert_all_used()?;
+    let mut entries = Vec::new();
+    for key in value.try_iter()? {
+        let item = value.get_item(&key)?;
+        let by = if by_value { &item } else { &key };
+        let order = match by.as_str() {
+            Some(text) if !case_sensitive => Value::from(text.to_lowercase()),
+            _ => by.clone(),
+        };
+        entries.push((order, Value::from(Tuple::from(vec![key, item]))));
+    }
+    if reverse {
+        entries.sort_by(|a, b| b.0.cmp(&a.0));
+    } else {
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+    Ok(entries.into_iter().map(|entry| entry.1).collect())
 }
 
 /// json.dumps(value, ensure_ascii=False, ...), as transformers has it under the name tojson.

@@ -74,6 +74,7 @@ impl<'a> Template<'a> {
                 None => python::strip(&text).to_string(),
             })
         });
+        environment.add_filter("dictsort", python::dictsort);
         environment.add_test("sequence", |value: &Value| {
             matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::String)
         });
