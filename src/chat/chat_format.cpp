@@ -41,7 +41,7 @@ std::shared_ptr<const ChatFormat> choose_format(const Tokenizer& tokenizer, cons
   if (check.format != nullptr) return check.format;
   auto format = builtin(tokenizer, choice);
   if (note != nullptr) {
-    *note = fmt::format("the model's chat template is none that Carat knows ({}): {} is used; --chat-template model takes the model's own",
+    *note = fmt::format("the model's chat template was not recognised ({}): {} is used; --chat-template model takes the model's own",
                         check.differences.empty() ? "no reason" : check.differences.front(), format->name());
   }
   return format;

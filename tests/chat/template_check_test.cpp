@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <fstream>
-#include <regex>
 
 #include "base/error.h"
 #include "chat/chat_cases.h"
@@ -38,13 +37,24 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return at == std::string::npos ? text : text.replace(at, what.size(), with);
 }
 
+std::string all_replaced(std::string text, const std::string& what, const std::string& with) {
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size())) text.replace(at, what.size(), with);
+  return text;
+}
+
+std::string without_comments(std::string text) {
+  for (size_t at; (at = text.find("{#")) != std::string::npos;) text.erase(at, text.find("#}", at) + 2 - at);
+  return text;
+}
+
 TEST(TemplateCheck, KnowsATemplateByWhatItPrints) {
   if (!have_rust()) GTEST_SKIP() << kNoRust;
   const std::string spring = tiny_e2b()->chat_template();
   EXPECT_EQ(name_of(spring), "gemma4 (spring, large)");
-  EXPECT_EQ(name_of(std::regex_replace(spring, std::regex("\\{#[\\s\\S]*?#\\}"), "")), "gemma4 (spring, large)");
-  EXPECT_EQ(name_of(std::regex_replace(spring, std::regex("\n +"), "\n")), "gemma4 (spring, large)");
-  EXPECT_EQ(name_of(std::regex_replace(spring, std::regex("ns_turn"), "renamed")), "gemma4 (spring, large)");
+  ASSERT_NE(without_comments(spring), spring);
+  EXPECT_EQ(name_of(without_comments(spring)), "gemma4 (spring, large)");
+  EXPECT_EQ(name_of(all_replaced(spring, "\n    ", "\n")), "gemma4 (spring, large)");
+  EXPECT_EQ(name_of(all_replaced(spring, "ns_turn", "renamed")), "gemma4 (spring, large)");
   EXPECT_EQ(name_of(replaced(spring, "{%- if not enable_thinking | default(false) -%}", "{%- if false -%}")), "gemma4 (spring, small)");
   if (have_golden()) {
     EXPECT_EQ(name_of(read_text_file(golden("chat/google-gemma-4-31B-it-interleaved.jinja"), 1 << 20)), "gemma4 (interleaved, large)");
