@@ -65,6 +65,7 @@ class Running {
     ::posix_spawn_file_actions_adddup2(&files, in_.read.fd, STDIN_FILENO);
     ::posix_spawn_file_actions_adddup2(&files, out_.write.fd, STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&files, err_.write.fd, STDERR_FILENO);
+    ::posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
     // Signals that this program ignores or catches have their usual meaning in the other one.
     sigset_t usual;
     sigemptyset(&usual);
