@@ -4,12 +4,13 @@
 #include "base/file.h"
 #include "formats/checkpoint.h"
 #include "text/detokenizer.h"
+#include "text/folder_template.h"
 #include "text/tokenizer_data.h"
 
 namespace carat {
 namespace {
 constexpr uint64_t kMaxTokenizerJson = uint64_t{256} << 20;
-constexpr uint64_t kMaxTemplate = uint64_t{16} << 20;
+constexpr uint64_t kMaxSideFile = uint64_t{16} << 20;
 }  // namespace
 
 std::string Tokenizer::decode(const std::vector<TokenId>& ids, bool special) const {
@@ -24,7 +25,7 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const Checkpoint& checkpoint) {
   const auto text = checkpoint.side_file("tokenizer.json");
   if (!text) fail(ErrorCode::not_found, "{}: tokenizer.json is missing beside the weights", checkpoint.path().string());
   TokenizerData data = read_json_tokenizer(*text, (checkpoint.path() / "tokenizer.json").string());
-  data.chat_template = checkpoint.side_file("chat_template.jinja").value_or("");
+  data.chat_template = folder_template([&](std::string_view name) { return checkpoint.side_file(name); }, checkpoint.path().string());
   return make_tokenizer(std::move(data));
 }
 
@@ -35,9 +36,11 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& pa
     const auto file = path / "tokenizer.json";
     if (!std::filesystem::exists(file, ec)) fail(ErrorCode::not_found, "{}: no tokenizer.json in this folder", path.string());
     TokenizerData data = read_json_tokenizer(read_text_file(file, kMaxTokenizerJson), file.string());
-    if (const auto chat_template = path / "chat_template.jinja"; std::filesystem::exists(chat_template, ec)) {
-      data.chat_template = read_text_file(chat_template, kMaxTemplate);
-    }
+    const auto read = [&](std::string_view name) -> std::optional<std::string> {
+      if (!std::filesystem::exists(path / name, ec)) return std::nullopt;
+      return read_text_file(path / name, kMaxSideFile);
+    };
+    data.chat_template = folder_template(read, path.string());
     return make_tokenizer(std::move(data));
   }
   return load(*Checkpoint::open(path));
