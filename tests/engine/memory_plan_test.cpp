@@ -213,7 +213,7 @@ TEST(MemoryPlan, OptionsOutOfRangeAreNamed) {
 TEST(MemoryPlan, TheMachineHasMemory) {
   EXPECT_GT(available_memory(), 16 * kMiB);
   EXPECT_GT(resident_memory(), kMiB);
-  EXPECT_LE(resident_memory(), peak_resident_memory());
+  EXPECT_LE(resident_memory(), peak_resident_memory() + kMiB) << "but for what the system's counters of several CPUs lag behind";
   EXPECT_LT(peak_resident_memory(), uint64_t{1} << 40);
   EXPECT_EQ(memory_allowance(123456), 123456u);
   EXPECT_GT(memory_allowance(0), 16 * kMiB);
