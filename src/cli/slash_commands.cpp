@@ -88,17 +88,23 @@ Completion complete_slash(std::string_view before) {
 }
 
 std::string slash_help(size_t columns) {
-  constexpr size_t kLeft = 27, kLeastRight = 30;
+  constexpr size_t kLeft = 27, kLeastRight = 30, kIndent = 2;
+  const bool beside = columns >= kLeft + kLeastRight;  // narrow terminals have the explanation on a line of its own
+  const size_t indent = beside ? kLeft : kIndent;
   std::string text;
   for (const SlashCommand& command : kCommands) {
-    const std::string left = fmt::format("{}{}{}", command.name, command.argument.empty() ? "" : " ", command.argument);
-    // Narrow terminals have the explanation on a line of its own.
-    text += columns >= kLeft + kLeastRight ? fmt::format("{:<{}}{}\n", left, kLeft, command.help) : fmt::format("{}\n  {}\n", left, command.help);
+    const std::string name = fmt::format("{}{}{}", command.name, command.argument.empty() ? "" : " ", command.argument);
+    const std::string help = wrapped(command.help, columns - indent, indent);
+    text += beside ? fmt::format("{:<{}}{}\n", name, kLeft, help) : fmt::format("{}\n{}{}\n", name, std::string(kIndent, ' '), help);
   }
-  return text +
-         "Enter sends. A backslash at the end of a line, or \"\"\" around the text, makes several lines; Alt-Enter a new\n"
-         "line; a pasted text is one message. Ctrl-C stops an answer, or empties the line; Tab completes; Ctrl-R\n"
-         "searches what was typed. A line that begins with a blank is never a command, and is not kept.\n";
+  for (const std::string_view paragraph : {
+           "Enter sends. A backslash at the end of a line, or \"\"\" around the text, makes several lines; so does Alt-Enter. A pasted text is one message.",
+           "Ctrl-C stops an answer, or empties the line; Tab completes; Ctrl-R searches what was typed.",
+           "A line that begins with a blank is never a command, and is not kept.",
+       }) {
+    text += wrapped(paragraph, columns) + "\n";
+  }
+  return text;
 }
 
 }  // namespace carat::cli

@@ -47,6 +47,11 @@ TEST(SlashCommands, AreCompleted) {
 TEST(SlashCommands, HelpNamesEachAndFits) {
   for (const size_t columns : {size_t{40}, size_t{80}, size_t{120}}) {
     const std::string help = slash_help(columns);
+    for (size_t at = 0; at < help.size();) {
+      const size_t end = help.find('\n', at);
+      EXPECT_LE(display_width(help.substr(at, end - at)), columns) << help.substr(at, end - at);
+      at = end + 1;
+    }
     for (const SlashCommand& command : slash_commands()) EXPECT_NE(help.find(command.name), std::string::npos) << command.name;
   }
 }

@@ -34,6 +34,14 @@ TEST(DisplayWidth, CutsBetweenCharacters) {
   EXPECT_EQ(fit_back(kSmile, 1), "");
 }
 
+TEST(DisplayWidth, WrapsAtBlanks) {
+  EXPECT_EQ(wrapped("one two three", 7), "one two\nthree");
+  EXPECT_EQ(wrapped("one two three", 7, 2), "one two\n  three");
+  EXPECT_EQ(wrapped("a verylongword b", 5), "a\nverylongword\nb");
+  EXPECT_EQ(wrapped(kChinese + " " + kChinese, 8), kChinese + "\n" + kChinese);
+  EXPECT_EQ(wrapped("", 5), "");
+}
+
 TEST(Style, IsWantedOnTerminalsUnlessSomebodyObjects) {
   const StyleSettings terminal{.terminal = true, .no_color = "", .force = "", .term = "xterm"};
   EXPECT_TRUE(styles_wanted(terminal));

@@ -89,6 +89,29 @@ std::string_view fit_back(std::string_view text, size_t columns) {
   return text.substr(begin);
 }
 
+std::string wrapped(std::string_view text, size_t columns, size_t indent) {
+  std::string result;
+  size_t used = 0;
+  bool first_word = true;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    const std::string_view word = text.substr(0, end);
+    const size_t width = display_width(word);
+    if (!first_word && used + 1 + width > columns) {
+      result.append(1, '\n').append(indent, ' ');
+      used = 0;
+    } else if (!first_word) {
+      result += ' ';
+      ++used;
+    }
+    result += word;
+    used += width;
+    first_word = false;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return result;
+}
+
 size_t terminal_columns(int fd) {
   winsize size{};
   size_t columns = 0;

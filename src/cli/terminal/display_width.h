@@ -31,6 +31,9 @@ size_t display_width(std::string_view text);
 std::string_view fit_front(std::string_view text, size_t columns);
 std::string_view fit_back(std::string_view text, size_t columns);
 
+// The text broken at blanks into lines of at most `columns` columns, beside the `indent` blanks that those after the first begin with. A longer word has a line of its own.
+std::string wrapped(std::string_view text, size_t columns, size_t indent = 0);
+
 // Columns of the terminal behind fd; else COLUMNS, else 80. At least 10.
 size_t terminal_columns(int fd);
 
