@@ -1,10 +1,11 @@
-// Which template is it? Found by what it prints: comments, white space between tags and the order of macros do not matter, a changed word does.
+// Which template is it? A published one is known by its text; else it is found by what it prints: comments, white space between tags and the order of macros do not matter, a changed word does.
 #include <fmt/format.h>
 
 #include <array>
 
 #include "base/error.h"
 #include "chat/jinja_template.h"
+#include "chat/published_templates.h"
 #include "chat/template_probes.h"
 
 namespace carat {
@@ -86,6 +87,8 @@ TemplateCheck check_template(std::string_view chat_template) {
   TemplateCheck check;
   if (chat_template.empty()) return check;
   check.has_template = true;
+  check.format = published_format(chat_template);
+  if (check.format != nullptr) return check;
   const bool gemma4 = chat_template.find("<|turn>") != std::string_view::npos;
   if (!gemma4 && chat_template.find("<start_of_turn>") == std::string_view::npos) {
     check.differences.emplace_back("it prints neither <|turn> nor <start_of_turn>: it is for another family of models");

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "chat/chat_cases.h"
 #include "chat/jinja_template.h"
+#include "chat/published_templates.h"
 #include "text/vocabularies.h"
 
 namespace carat::test {
@@ -61,12 +62,31 @@ TEST(TemplateCheck, KnowsATemplateByWhatItPrints) {
   }
 }
 
+// Without running it: also where templates cannot be run. What it prints is compared as well, with a text that differs by a comment.
+TEST(TemplateCheck, KnowsPublishedTemplatesByTheirText) {
+  const std::string spring = tiny_e2b()->chat_template();
+  ASSERT_NE(published_format(spring), nullptr);
+  EXPECT_EQ(published_format(spring)->name(), "gemma4 (spring, large)");
+  EXPECT_EQ(published_format(spring + "\n")->name(), "gemma4 (spring, large)");
+  EXPECT_EQ(published_format(spring + "x"), nullptr);
+  EXPECT_EQ(published_format(""), nullptr);
+  EXPECT_EQ(check_template(spring).format->name(), "gemma4 (spring, large)");
+  if (have_rust()) {
+    EXPECT_EQ(name_of("{# a comment #}" + spring), "gemma4 (spring, large)");
+  }
+}
+
 // Templates that are not here: a folder of files named like the format they have to be taken for ("gemma4 (canonical, small).jinja").
 TEST(TemplateCheck, KnowsTheTemplatesOfAFolder) {
   if (!have_rust()) GTEST_SKIP() << kNoRust;
   const char* folder = std::getenv("CARAT_TEMPLATES");
   if (folder == nullptr) GTEST_SKIP() << "no folder of templates is named in CARAT_TEMPLATES";
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) EXPECT_EQ(name_of(read_text_file(entry.path(), 1 << 20)), entry.path().stem());
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string text = read_text_file(entry.path(), 1 << 20);
+    EXPECT_EQ(name_of("{# a comment #}" + text), entry.path().stem());
+    const auto published = published_format(text);
+    EXPECT_TRUE(published == nullptr || published->name() == entry.path().stem()) << entry.path();
+  }
 }
 
 TEST(TemplateCheck, SaysWhereAnotherTemplateDiffers) {

@@ -2,7 +2,7 @@
 import tempfile
 from pathlib import Path
 
-from program import TINY_E2B, TINY_GEMMA3, ProgramTest, golden, real_model
+from program import TINY_E2B, TINY_GEMMA3, ProgramTest, foreign_templates, golden, real_model
 
 
 class Inspect(ProgramTest):
@@ -30,6 +30,7 @@ class Inspect(ProgramTest):
         self.assertIn("Chat template: 16.1 KiB, gemma4 (spring, large)", self.ok("inspect", TINY_E2B).decode())
 
     def test_a_chat_template_that_is_not_known(self):
+        foreign_templates()
         data = TINY_E2B.read_bytes()
         with tempfile.TemporaryDirectory() as folder:
             changed = Path(folder, "changed.gguf")

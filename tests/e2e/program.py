@@ -56,6 +56,11 @@ def golden(*parts):
     return path
 
 
+def foreign_templates():
+    if not Path(PROGRAM).with_name("carat-template").exists():
+        raise unittest.SkipTest("carat-template is not built (it wants cargo 1.85): templates of others cannot be run")
+
+
 def real_model():
     if not REAL_MODEL.exists():
         raise unittest.SkipTest(f"{REAL_MODEL} is not here (./dev model gets it)")

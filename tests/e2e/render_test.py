@@ -3,7 +3,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from program import ROOT, TINY_E2B, ProgramTest, golden, real_model
+from program import ROOT, TINY_E2B, ProgramTest, foreign_templates, golden, real_model
 
 CASES = json.loads((ROOT / "tests/golden/chat/cases.json").read_text())
 HI = [{"role": "user", "content": "Hi"}]
@@ -80,6 +80,7 @@ class Render(ProgramTest):
             self.assertIn(hostile, spoilt["prompt"])
 
     def foreign(self, text=FOREIGN):
+        foreign_templates()
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         path = Path(folder.name, "foreign.jinja")
