@@ -124,8 +124,8 @@ bool beside_program(const char* name) {
 Json parts() {
   return Json::array({part("libcurl", "downloads", library_here("libcurl.so.4", "libcurl4"), "apt-get install libcurl4"),
                       part("libcrypto", "downloads held against their digests", library_here("libcrypto.so.3", "libssl3"), "apt-get install libssl3"),
-                      part("carat-media", "pictures, sound and video other than WAV and PPM", beside_program("carat-media"),
-                           "build it where FFmpeg's and the image libraries' headers are: ./dev build")});
+                      part("carat-template", "chat templates that Carat does not know", beside_program("carat-template"),
+                           "get cargo 1.85 or newer (apt-get install cargo-web rustc-web), remove build/, and ./dev build")});
 }
 
 void advise(const MachineInfo& m, const Json& store, const Json& parts, std::vector<std::string>& advice) {
