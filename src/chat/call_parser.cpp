@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "chat/message.h"
 
 namespace carat {
 namespace {
@@ -113,7 +114,7 @@ class Reader {
     if (!find("{", end)) return false;
     out_.name = trim(text_.substr(at_, end - at_));
     at_ = end;
-    return !out_.name.empty() || fail();
+    return can_be_called(out_.name) || fail();  // what no tool can be named could not be said again in the next prompt either
   }
 
   bool value(CallValue& out, int depth) {

@@ -28,7 +28,7 @@ struct ParsedCall {
     malformed,  // no call, whatever follows
   };
   Outcome outcome = Outcome::malformed;
-  std::string_view name;              // trimmed, not empty
+  std::string_view name;              // trimmed, can_be_called()
   CallValue arguments;                // an object
   std::deque<std::string> unescaped;  // owns the strings that are not as written; the other views look into the CallText
 };

@@ -71,8 +71,7 @@ std::string tool_name(const Json& function, const std::string& where) {
   if (member(function, "name") == nullptr) bad(at, "the function has no name", "give one");
   std::string name = text_of(function["name"], at);
   if (name.empty() || name.size() > kMaxName) bad(at, fmt::format("a name of {} bytes cannot be called", name.size()), fmt::format("give 1 to {}", kMaxName));
-  const auto bad_byte = [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '{' || c == '}' || c == '<'; };
-  if (std::any_of(name.begin(), name.end(), bad_byte)) bad(at, "the name cannot be called", "leave out {, }, < and white space");
+  if (!can_be_called(name)) bad(at, "the name cannot be called", "leave out {, }, < and white space");
   return name;
 }
 
@@ -228,6 +227,11 @@ bool Content::empty() const {
   if (value.is_number()) return value.get<double>() == 0;
   if (value.is_boolean()) return !value.get<bool>();
   return value.is_string() ? value.get_ref<const std::string&>().empty() : value.empty();
+}
+
+bool can_be_called(std::string_view name) {
+  const auto bad_byte = [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '{' || c == '}' || c == '<'; };
+  return !name.empty() && name.size() <= kMaxName && std::none_of(name.begin(), name.end(), bad_byte);
 }
 
 std::vector<Message> messages_from_json(const Json& messages, std::string_view where) {

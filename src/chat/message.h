@@ -50,6 +50,9 @@ struct Message {
   std::string name;
 };
 
+// Whether a tool can have this name and be called by it: 1 to 256 bytes without {, }, <, white space and control characters. What calls of the model hold too.
+bool can_be_called(std::string_view name);
+
 inline constexpr size_t kMaxMessages = 10000;
 inline constexpr size_t kMaxTools = 1024;
 inline constexpr size_t kMaxParts = 4096;  // of one message, and calls of one message

@@ -201,5 +201,18 @@ TEST(CallParser, AnyTextIsReadWithoutErrorAndComesBackAsWritten) {
   EXPECT_GT(whole, 1000);  // the test is about calls, not about nonsense alone
 }
 
+// Whatever is read as a call can be said again: saved, loaded, and put into the next prompt.
+TEST(CallParser, ANameThatNoToolCanHaveIsNoCall) {
+  expect_all({{"call:my tool{a:1}", "malformed"},
+              {"call:a<b{a:1}", "malformed"},
+              {"call:a}b{a:1}", "malformed"},
+              {"call:a\x01{}", "malformed"},
+              {"call:my tool{a:", "malformed"},
+              {"call: spaced {}", "spaced {}"},
+              {"call:wetter_\xc3\xbc.v-2:x{}", "wetter_\xc3\xbc.v-2:x {}"}});
+  EXPECT_EQ(parsed("call:" + std::string(256, 'n') + "{}"), std::string(256, 'n') + " {}");
+  EXPECT_EQ(parsed("call:" + std::string(257, 'n') + "{}"), "malformed");
+}
+
 }  // namespace
 }  // namespace carat

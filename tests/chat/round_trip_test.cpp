@@ -117,7 +117,7 @@ class Conversations {
   }
 
   std::string name() {
-    static constexpr std::string_view kNames[] = {"get_weather", "f", "a.b-c", "über", "call:", "日本", "n[0]", "\"q\"", "x}y"};
+    static constexpr std::string_view kNames[] = {"get_weather", "f", "a.b-c", "über", "call:", "日本", "n[0]", "\"q\"", "x>y"};
     return std::string(kNames[below(std::size(kNames))]);
   }
 
