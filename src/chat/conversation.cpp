@@ -237,7 +237,11 @@ std::string Conversation::take_back() {
   for (size_t i = messages_.size(); i-- > 0;) {
     if (messages_[i].role != "user") continue;
     std::string text = messages_[i].content.text;
-    messages_.resize(i);
+    for (const ContentPart& part : messages_[i].content.parts) {  // saved by another program
+      if (part.kind != ContentPart::Kind::text) return {};
+      text += part.text;
+    }
+    if (!text.empty()) messages_.resize(i);
     return text;
   }
   return {};

@@ -54,7 +54,7 @@ class Conversation {
   // Generates the next assistant turn and appends it, also when it was cancelled with something in it. Fails with invalid_argument (the prompt is too long,
   // a message the format cannot say) or what the engine reports; the history is as before then.
   Answer answer(const AnswerObserver& observer);
-  // Takes back the last question with everything after it and returns its text; "": there is none.
+  // Takes back the last question with everything after it and returns its text. "", and nothing changes: there is none, or it holds more than text.
   std::string take_back();
   void clear() { messages_.clear(); }
 

@@ -159,6 +159,19 @@ TEST_F(Conversations, ACancelledAnswerIsKeptAsFarAsItCame) {
   EXPECT_TRUE(conversation->messages().empty());
 }
 
+TEST_F(Conversations, AQuestionInPartsIsTakenBackAsItsText) {
+  const auto conversation = talk();
+  conversation->from_json(Json::parse(R"([{"role":"user","content":[{"type":"text","text":"What is "},{"type":"text","text":"this?"}]},
+                                          {"role":"assistant","content":"A test."}])"));
+  EXPECT_EQ(conversation->take_back(), "What is this?");
+  EXPECT_TRUE(conversation->messages().empty());
+  for (const char* question : {R"({"role":"user","content":[{"type":"image"},{"type":"text","text":"What is this?"}]})", R"({"role":"user","content":null})"}) {
+    conversation->from_json(Json::array({Json::parse(question), {{"role", "assistant"}, {"content", "A test."}}}));
+    EXPECT_EQ(conversation->take_back(), "");
+    EXPECT_EQ(conversation->messages().size(), 2u) << "a question that text cannot ask again stays: " << question;
+  }
+}
+
 TEST_F(Conversations, WhatFailsLeavesTheHistoryAndTheEngineAlone) {
   const auto conversation = talk();
   conversation->add_user(std::string(4000, 'x'));
