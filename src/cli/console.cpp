@@ -76,8 +76,26 @@ void print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_output();
 }
 
+std::string json_for_terminal(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  for (size_t i = 0; i < json.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(json[i]);
+    const auto next = i + 1 < json.size() ? static_cast<unsigned char>(json[i + 1]) : 0U;
+    const bool c1 = byte == 0xc2 && next >= 0x80 && next < 0xa0;
+    if (c1 || byte == 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", c1 ? next : byte);
+      i += c1 ? 1 : 0;
+    } else {
+      out += json[i];
+    }
+  }
+  return out;
+}
+
 void print_json(const nlohmann::ordered_json& document) {
-  print(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  const std::string text = document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  print(stdout_is_terminal() ? json_for_terminal(text) : text);
   print("\n");
 }
 
@@ -104,21 +122,20 @@ std::string read_input(const std::string& path) {
 
 void for_each_line(const std::string& path, const std::function<void(std::string_view line, int64_t number)>& fn) {
   const File file = open_input(path);
-  char* line = nullptr;
-  size_t capacity = 0;
-  const auto free_line = [&](void*) { std::free(line); };
-  const std::unique_ptr<void, decltype(free_line)> guard(file.get(), free_line);
-  int64_t number = 0;
-  while (true) {
-    const ssize_t n = ::getline(&line, &capacity, file.get());
-    if (n < 0) break;
-    ++number;
-    std::string_view text(line, static_cast<size_t>(n));
-    if (text.size() > kMaxLine) fail(ErrorCode::exhausted, "a line is longer than 256 MiB, {} line {}, cut it into parts", input_name(path), number);
-    if (text.ends_with('\n')) text.remove_suffix(1);
-    fn(text, number);
+  std::string line;
+  int64_t number = 1;
+  // Character by character: a line is handed on when it ends, not when a buffer is full, and one without end is refused before it fills the memory.
+  for (int c = ::getc_unlocked(file.get()); c != EOF; c = ::getc_unlocked(file.get())) {
+    if (c == '\n') {
+      fn(line, number++);
+      line.clear();
+      continue;
+    }
+    if (line.size() == kMaxLine) fail(ErrorCode::exhausted, "a line is longer than 256 MiB, {} line {}, cut it into parts", input_name(path), number);
+    line += static_cast<char>(c);
   }
   check_read(file.get(), path);
+  if (!line.empty()) fn(line, number);
 }
 
 std::string terminal_safe(std::string_view text) {

@@ -14,7 +14,7 @@ void open_standard_files();
 
 // Buffered; fails with io when stdout cannot take it (full disk, reader gone).
 void print(std::string_view text);
-// One JSON document and a newline. Text that is not UTF-8 gets U+FFFD for each bad byte; numbers that JSON lacks become null.
+// One JSON document and a newline. Text that is not UTF-8 gets U+FFFD for each bad byte; numbers that JSON lacks become null. On a terminal it is json_for_terminal().
 void print_json(const nlohmann::ordered_json& document);
 // Hands over what print() has buffered. main() calls it at the end; streams call it after each piece.
 void flush_output();
@@ -28,6 +28,9 @@ std::string read_input(const std::string& path);
 void for_each_line(const std::string& path, const std::function<void(std::string_view line, int64_t number)>& fn);
 // "standard input" or the path: for messages.
 std::string input_name(const std::string& path);
+
+// JSON for a terminal, JSON still: the control characters that it lets stand in its strings (U+007F to U+009F) as \u00NN.
+std::string json_for_terminal(std::string_view json);
 
 // Text for a terminal: control characters other than newline and tab, which could drive the terminal, as \xNN; bad UTF-8 as U+FFFD.
 std::string terminal_safe(std::string_view text);

@@ -39,9 +39,7 @@ void print_parsed(const Tokenizer& tokenizer, Item item) {
   const ParsedMessage& message = parser.message();
   Json calls = Json::array();
   for (const ToolCall& call : message.tool_calls) calls.push_back({{"name", call.name}, {"arguments", call.arguments}});
-  const Json out = {{"content", message.content}, {"reasoning", message.reasoning}, {"tool_calls", calls}, {"complete", message.complete}};
-  const std::string text = out.dump(-1, ' ', false, Json::error_handler_t::replace);
-  print((stdout_is_terminal() ? terminal_safe(text) : text) + "\n");
+  print_json({{"content", message.content}, {"reasoning", message.reasoning}, {"tool_calls", calls}, {"complete", message.complete}});
 }
 
 Item item_from_line(const Tokenizer& tokenizer, const Item& defaults, std::string_view line, const std::string& where) {

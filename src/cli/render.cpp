@@ -33,13 +33,11 @@ struct Item {
   RenderOptions options;
 };
 
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 void print_prompt(const ChatModel& model, const Item& item, bool json) {
   const Prompt prompt = model.format->render(item.messages, item.tools, item.options);
   if (json) {
     const Json out{{"prompt", prompt.text()}, {"token_ids", encode_prompt(*model.tokenizer, prompt).token_ids}};
-    print((stdout_is_terminal() ? terminal_safe(dump(out)) : dump(out)) + "\n");
+    print_json(out);
   } else {
     print(stdout_is_terminal() ? terminal_safe(prompt.text()) : prompt.text());
   }

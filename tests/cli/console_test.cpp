@@ -19,6 +19,11 @@ TEST(TerminalSafe, SpellsControlCharactersOut) {
             "\\x9b31m");  // the one-character form of ESC [
 }
 
+TEST(JsonForTerminal, StaysJsonAndHoldsNoControlCharacters) {
+  const std::string json = "{\"text\":\"\xc3\xa9\xc2\xa0\\u001b \xc2\x9b\x7f\xc2\x80\"}";
+  EXPECT_EQ(json_for_terminal(json), "{\"text\":\"\xc3\xa9\xc2\xa0\\u001b \\u009b\\u007f\\u0080\"}");
+}
+
 TEST(TerminalSafe, ReplacesEachByteThatIsNoUtf8) {
   const std::string bad = "\xef\xbf\xbd";
   EXPECT_EQ(terminal_safe("a\xff"

@@ -109,6 +109,9 @@ class Render(ProgramTest):
         self.refused(2, "render", TINY_E2B)
         self.refused(2, "render", TINY_E2B, "--messages", "-", "--think", "--no-think", stdin=json.dumps(HI))
 
+    def test_a_line_without_end_is_refused(self):
+        self.assertIn("256 MiB", self.refused(1, "render", TINY_E2B, "--jsonl", "/dev/zero"))
+
     def test_a_model_without_a_chat_format(self):
         self.assertIn("no chat format", self.refused(1, "render", real_model(), "--messages", "-", stdin=json.dumps(HI)))
         out = self.ok("render", real_model(), "--messages", "-", "--chat-template", "builtin", stdin=json.dumps(HI)).decode()
