@@ -61,6 +61,20 @@ std::shared_ptr<const ChatFormat> format_of(const Session& session, const Option
   return chat_format(*session.loaded->tokenizer, session.loaded->model->config().hidden_size_per_layer_input > 0, options.chat);
 }
 
+// What would have no effect is refused: an answer without the system text that was given looks like any other.
+void refuse_what_has_no_effect(const Options& options, bool converses) {
+  const bool thinks = !options.talk.think.empty() && options.talk.think != "false";
+  const char* needs_format = !options.talk.system.empty() ? "--system" : !options.talk.tools.empty() ? "--tools" : thinks ? "--think" : nullptr;
+  if (!converses && needs_format != nullptr) {
+    const bool asked = options.raw || !options.token_ids.empty();
+    fail(ErrorCode::invalid_argument, "{} has no effect without a chat format, {}, leave it out or {}", needs_format,
+         asked ? "--raw or --token-ids" : "the model has none", asked ? "give a prompt without them" : "give --chat-template builtin");
+  }
+  if (converses && options.special) {
+    fail(ErrorCode::invalid_argument, "--special has no effect in a chat, where no text becomes a control token, leave it out or add --raw");
+  }
+}
+
 std::vector<int32_t> raw_ids(const Session& session, const Options& options, std::string_view text) {
   return session.tokenizer().encode(text, {.add_bos = true, .parse_special = options.special});
 }
@@ -133,6 +147,7 @@ int answer_once(Session& session, const Options& options, std::shared_ptr<const 
 int chat(const Options& options, ToolBox tools) {
   Session session = open_session(options.model);
   std::shared_ptr<const ChatFormat> format = format_of(session, options);
+  refuse_what_has_no_effect(options, format != nullptr);
   ChatLoopOptions loop;
   loop.model = options.model.model;
   loop.stats = options.stats;
@@ -158,6 +173,7 @@ int run(const Options& options) {
   if (!has_ids && input.empty()) fail(ErrorCode::invalid_argument, "the prompt is empty, PROMPT and standard input, give a text");
   Session session = open_session(options.model);
   std::shared_ptr<const ChatFormat> format = format_of(session, options);
+  refuse_what_has_no_effect(options, format != nullptr && !has_ids);
   if (has_ids) {
     const auto vocab_size = static_cast<int32_t>(session.loaded->model->config().vocab_size);
     return continue_ids(session, options, parse_token_ids(input, input_name(options.token_ids), vocab_size), format.get());

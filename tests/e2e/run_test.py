@@ -150,6 +150,17 @@ class Chat(ProgramTest):
                 json.dump([{"type": "function", "function": {"name": "a{b"}}], file)
             self.assertIn("tools.json", self.refused(1, "run", TINY_E2B, "Hello", "--tools", path))
 
+    def test_options_without_effect_are_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "tools.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump([{"type": "function", "function": {"name": "now"}}], file)
+            for option in (("--system", "Be brief."), ("--tools", path), ("--think",), ("--think=5",)):
+                self.assertIn(option[0].partition("=")[0], self.refused(1, "run", TINY_E2B, "--raw", "Hello", *option))
+                self.assertIn("--token-ids", self.refused(1, "run", TINY_E2B, "--token-ids", "-", *option, stdin="[2, 300]"))
+        self.assertIn("--raw", self.refused(1, "run", TINY_E2B, "--special", "<|turn>"))
+        self.assertIn("builtin", self.refused(1, "run", real_model(), "--system", "Be brief.", "Hello"))
+
     def test_content_goes_to_stdout_and_stop_texts_end_it(self):
         answer = self.ok_json("run", TINY_E2B, "Hello", *self.CHAT)
         content = answer["message"]["content"]
