@@ -99,6 +99,10 @@ class Answering {
  private:
   // Empty: a thought was closed, the answer goes on with another request. The draws of the engine hang on seed and position, not on requests.
   std::optional<AnswerEnd> run_request() {
+    if (thought_is_too_long()) {  // a budget of 0, and the prompt ends within a thought
+      close_thought();
+      return std::nullopt;
+    }
     Request request;
     request.token_ids = prompt_.token_ids;
     request.token_ids.insert(request.token_ids.end(), answer_.token_ids.begin(), answer_.token_ids.end());
@@ -133,7 +137,7 @@ class Answering {
   // True: the stream wants no more.
   bool take(Running& running) {
     if (running.token_ids.empty()) return false;
-    if (answer_.token_ids.empty()) {
+    if (answer_.first_token_seconds == 0) {
       answer_.first_token_seconds = seconds_since(start_);
       answer_.cached_tokens = running.cached_tokens;
     }
@@ -228,8 +232,7 @@ Answer Conversation::answer(const AnswerObserver& observer) {
   EncodedPrompt prompt = encode();
   if (!prompt.media.empty()) fail(ErrorCode::unsupported, "images, audio and video are not there yet, in the conversation, leave them out");
   Answer answer = Answering(engine_, *tokenizer_, *format_, options_, std::move(prompt), observer).run();
-  const Message& message = answer.message;
-  if (!message.content.text.empty() || !message.reasoning.empty() || !message.tool_calls.empty() || answer.end != AnswerEnd::cancelled) add(message);
+  add(answer.message);
   return answer;
 }
 

@@ -51,7 +51,8 @@ class Conversation {
   void add(Message message) { messages_.push_back(std::move(message)); }
   void add_user(std::string text);
   void add_tool_result(const ToolCall& call, std::string result);
-  // Generates the next assistant turn and appends it, also when it was cancelled with something in it. Fails with invalid_argument (the prompt is too long,
+  // Generates the next assistant turn and appends it, also when it was cancelled, with what there was: without a turn behind each question formats in which
+  // user and model take turns would refuse all that follow. Fails with invalid_argument (the prompt is too long,
   // a message the format cannot say) or what the engine reports; the history is as before then.
   Answer answer(const AnswerObserver& observer);
   // Takes back the last question with everything after it and returns its text. "", and nothing changes: there is none, or it holds more than text.

@@ -122,7 +122,11 @@ TEST_F(Conversations, ABudgetClosesTheThoughtAndTheAnswerGoesOn) {
   options.thought_budget = 0;
   const auto none = talk(options);
   ask_within_a_thought(*none);
-  EXPECT_TRUE(none->answer({}).message.reasoning.size() <= unlimited.message.reasoning.size());
+  const Answer thoughtless = none->answer({});
+  EXPECT_EQ(thoughtless.token_ids[0], id("<channel|>"));
+  EXPECT_EQ(thoughtless.message.reasoning, "");
+  EXPECT_FALSE(thoughtless.message.content.text.empty());
+  EXPECT_GT(thoughtless.first_token_seconds, 0);
 }
 
 TEST_F(Conversations, AStopTextEndsTheContentAlone) {
@@ -157,6 +161,24 @@ TEST_F(Conversations, ACancelledAnswerIsKeptAsFarAsItCame) {
   EXPECT_EQ(engine_->stats().running, 0);
   EXPECT_EQ(conversation->take_back(), "Hello");
   EXPECT_TRUE(conversation->messages().empty());
+}
+
+TEST_F(Conversations, CancelledBeforeAnythingCameTheTurnsStayInOrder) {
+  EngineOptions options;
+  options.ctx = 512;
+  options.max_num_seqs = 1;
+  options.prefill_chunk = 8;
+  engine_ = std::make_unique<Engine>(*loaded_, options);
+  const auto conversation = talk();
+  conversation->add_user("A question that takes several steps to be read.");
+  AnswerObserver observer;
+  observer.cancelled = [] { return true; };
+  const Answer answer = conversation->answer(observer);
+  EXPECT_EQ(answer.end, AnswerEnd::cancelled);
+  EXPECT_TRUE(answer.token_ids.empty());
+  conversation->add_user("Another one.");
+  EXPECT_NO_THROW(gemma3_format()->render(conversation->messages(), nullptr, {})) << "user and model take turns there";
+  EXPECT_EQ(conversation->answer({}).token_ids.size(), 16u);
 }
 
 TEST_F(Conversations, AQuestionInPartsIsTakenBackAsItsText) {
