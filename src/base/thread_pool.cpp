@@ -54,10 +54,17 @@ int default_num_threads() {
 
 ThreadPool::ThreadPool(int num_threads) {
   if (num_threads < 1 || num_threads > 1024) fail(ErrorCode::invalid_argument, "threads: {} is outside 1..1024", num_threads);
-  for (int i = 1; i < num_threads; ++i) threads_.emplace_back([this, i] { work(i); });
+  try {
+    for (int i = 1; i < num_threads; ++i) threads_.emplace_back([this, i] { work(i); });
+  } catch (...) {  // there is no room for another: those that have begun must not outlive what they wait on
+    end_workers();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { end_workers(); }
+
+void ThreadPool::end_workers() {
   {
     std::lock_guard lock(mutex_);
     stop_ = true;

@@ -15,7 +15,7 @@ int default_num_threads();
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int num_threads);  // 1..1024
+  explicit ThreadPool(int num_threads);  // 1..1024; throws std::system_error when the system gives no more threads
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -38,6 +38,7 @@ class ThreadPool {
   };
   void run(int64_t n, int64_t grain, Task task);
   void work(int worker);
+  void end_workers();
   void run_ranges(int worker);
 
   std::vector<std::thread> threads_;

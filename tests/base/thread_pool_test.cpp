@@ -1,8 +1,11 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <system_error>
 #include <vector>
 
 #include "base/error.h"
@@ -44,6 +47,25 @@ TEST(ThreadPool, RefusesSillyNumbers) {
   EXPECT_THROW(ThreadPool(0), Error);
   EXPECT_THROW(ThreadPool(100000), Error);
   EXPECT_GE(default_num_threads(), 1);
+}
+
+// Threads that have begun when the next one is refused end, and the failure is an exception: no call of terminate, no wait for ever.
+TEST(ThreadPool, ThreadsThatCannotBeHadAreAnError) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer maps terabytes: no limit on the address space leaves room for a few threads only";
+#endif
+  const auto too_many = [] {
+    ::alarm(20);
+    const rlimit little{rlim_t{200} << 20, rlim_t{200} << 20};
+    ::setrlimit(RLIMIT_AS, &little);
+    try {
+      ThreadPool pool(1024);
+    } catch (const std::system_error&) {
+      ::_exit(7);
+    }
+    ::_exit(1);
+  };
+  EXPECT_EXIT(too_many(), testing::ExitedWithCode(7), "");
 }
 
 }  // namespace
