@@ -234,10 +234,12 @@ Selection select(const Source& source, std::span<const std::string> paths) {
   const std::vector<GgufModel> models = gguf_models(paths);
   const std::string label = source.quant.empty() ? std::string(kDefaultQuant) : source.quant;
   const auto twins = with_label(models, label);
+  std::map<std::string, int> with_this_label;
+  for (const GgufModel& model : models) ++with_this_label[model.label];
   std::set<std::string> choices;
   for (const GgufModel& model : models) {
     if (!model.whole) continue;
-    const bool unique = !model.label.empty() && with_label(models, model.label).size() == 1;
+    const bool unique = !model.label.empty() && with_this_label[model.label] == 1;
     choices.insert("hf:" + source.repo + ":" + (unique ? model.label : model.parts.front()));
   }
   if (has_folder_model(paths)) choices.insert("hf:" + source.repo + ":safetensors");
@@ -254,9 +256,11 @@ Selection select(const Source& source, std::span<const std::string> paths) {
 }
 
 std::vector<Selection> all_selections(std::span<const std::string> paths) {
+  std::vector<std::string> companions;  // few, where models may be many
+  std::copy_if(paths.begin(), paths.end(), std::back_inserter(companions), [](const std::string& path) { return is_tower(path) || is_drafter(path); });
   std::vector<Selection> all;
   for (const GgufModel& model : gguf_models(paths)) {
-    if (model.whole) all.push_back(gguf_selection(model, paths));
+    if (model.whole) all.push_back(gguf_selection(model, companions));
   }
   if (auto folder = folder_selection(paths)) all.push_back(std::move(*folder));
   return all;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "base/error.h"
 
 namespace carat::hub {
@@ -108,6 +110,16 @@ TEST(Selection, WhatIsNotThereListsWhatIs) {
   EXPECT_NE(message("", {"a-Q4_K_M.gguf", "b-Q4_K_M.gguf"}).find("hf:me/model:a-Q4_K_M.gguf, hf:me/model:b-Q4_K_M.gguf"), std::string::npos);
   EXPECT_NE(message("", {"README.md"}).find("no other model either"), std::string::npos);
   EXPECT_NE(message(":safetensors", {"a-Q8_0.gguf"}).find("hf:me/model:Q8_0"), std::string::npos);
+}
+
+// Listings are the hub's word: as many models as it likes, each with a label of its own.
+TEST(Selection, AHugeListingTakesNoLonger) {
+  Paths paths;
+  for (int i = 0; i < 60'000; ++i) paths.push_back("m-Q4_K_X" + std::to_string(i) + ".gguf");
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_THROW(select(wanted(""), paths), Error);
+  EXPECT_EQ(all_selections(paths).size(), paths.size());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(4));
 }
 
 }  // namespace
