@@ -20,7 +20,8 @@ namespace {
 
 constexpr int kMaxHops = 10;
 constexpr size_t kMaxHeaders = 128, kMaxHeader = 16 << 10;
-constexpr long kSlowest = 100;  // bytes a second: less than this for the whole timeout is a stall
+constexpr size_t kMaxRedirectBody = 16 << 10;  // read and passed over, so that the connection can be used again; beyond it is cut
+constexpr long kSlowest = 100;                 // bytes a second: less than this for the whole timeout is a stall
 
 struct Curl {
   decltype(::curl_global_init)* global_init;
@@ -119,6 +120,7 @@ struct HttpClient::Impl {
     bool ready = false;            // the handler has seen the head
     bool enough = false;           // the handler wants no more
     bool private_address = false;  // a connection to one was refused
+    size_t passed_over = 0;        // bytes of a redirect's body
     std::string refusal;
 
     ~Transfer() {
@@ -180,6 +182,7 @@ struct HttpClient::Impl {
     }
     c.slist_free_all(transfer.headers);
     transfer.headers = c.slist_append(nullptr, "Accept-Encoding: identity");
+    transfer.passed_over = 0;
     transfer.token = transfer.token && transfer.address.same_origin(origin);
     if (transfer.token && !token.empty()) transfer.headers = c.slist_append(transfer.headers, ("Authorization: Bearer " + token).c_str());
     const auto set = [&](CURLoption option, auto value) {
@@ -245,7 +248,7 @@ struct HttpClient::Impl {
   static size_t take_body(char* data, size_t size, size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
     return transfer.client->guarded(size * count, [&] {
-      if (transfer.redirect()) return true;  // the text of a redirect is of no use; a long one ends by its time limit
+      if (transfer.redirect()) return (transfer.passed_over += size * count) <= kMaxRedirectBody;  // its text is of no use, and may never end
       transfer.enough = !transfer.handler->on_body({reinterpret_cast<const std::byte*>(data), size * count});
       return !transfer.enough;
     });
@@ -304,7 +307,8 @@ struct HttpClient::Impl {
     check(at != transfers.end(), "a transfer that ends was begun");
     Transfer& transfer = *found;
     curl().multi_remove(multi, easy);
-    if (code == CURLE_OK && transfer.redirect() && follow(transfer)) return;
+    const bool cut = code == CURLE_WRITE_ERROR && transfer.passed_over > kMaxRedirectBody;
+    if ((code == CURLE_OK || cut) && transfer.redirect() && follow(transfer)) return;
 
     HttpEnd end = HttpEnd::broken;
     std::string reason = curl().easy_strerror(code);

@@ -47,6 +47,7 @@ class Faults:
     stall_seconds: float = 30
     redirect: str = ""              # where the hub sends for large files instead of to the store
     redirect_loop: bool = False
+    endless_redirects: int = 0      # that many redirects have a text that goes on for a minute
     etag: str = ""                  # X-Linked-Etag instead of the right one
     token: str = ""                 # the hub wants this one
     gated: bool = False             # 403 GatedRepo in spite of a token, 401 without
@@ -224,9 +225,21 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(302, b"", Location=self.path, X_Repo_Commit=commit)
         if file.lfs:
             signed = f"{self.hub.store_url}/{file.etag}?signature={time.monotonic_ns()}"
+            if self.hub.take("endless_redirects"):
+                return self.endless_redirect(signed)
             return self.reply(302, b"Found", Location=faults.redirect or signed, X_Repo_Commit=commit, X_Linked_Etag=f'"{faults.etag or file.etag}"',
                               X_Linked_Size=str(len(file.data)), ETag='"something-else"')
         return self.reply(200, file.data, ETag=f'"{file.etag}"', X_Repo_Commit=commit)
+
+    def endless_redirect(self, location):
+        self.send_response(302)
+        self.send_header("Location", location)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        for _ in range(1200):
+            self.wfile.write(b"x" * 1000)
+            time.sleep(0.05)
 
     # --- the store of large files ----------------------------------------------------------------------------------------
 
