@@ -80,6 +80,12 @@ Removal plan_removal(const Layout& layout, const Source& source, bool one_revisi
     const auto selection = one_revision && commit != wanted ? std::nullopt : find_selection(exact, files);
     std::set<std::string> gone;
     if (selection) {
+      // Its files are somebody's own: the store has only a link to their folder.
+      std::error_code error;
+      if (fs::is_symlink(snapshot, error)) {
+        fail(ErrorCode::invalid_argument, "{} is in a folder outside of the store that {} is a link to, nothing was removed, remove the link yourself",
+             source.name, snapshot.string());
+      }
       // What the name means is what it means in the first snapshot: "the only one there" may be another one elsewhere.
       exact.want = selection->main.empty() ? Want::folder : Want::file;
       exact.quant = selection->main;

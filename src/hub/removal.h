@@ -20,7 +20,8 @@ struct Removal {
 };
 
 // What is to go: the model in every snapshot, or only in that of source.revision when `one_revision`; with a snapshot's last model all of the snapshot; and what has
-// been begun and not finished when nothing finished is there or is left. Fails with not_found when there is nothing of it here.
+// been begun and not finished when nothing finished is there or is left. Fails with not_found when there is nothing of it here, invalid_argument when its snapshot
+// is a link to a folder of somebody's.
 Removal plan_removal(const Layout& layout, const Source& source, bool one_revision);
 
 // Does it: links, then contents, then empty folders and refs that point nowhere. Gives the bytes that came free. Fails with io; exhausted when a pull of it is under way.

@@ -88,7 +88,9 @@ std::string display_name(const NameTable& names, const StoredModel& model) {
     name += folder ? "safetensors" : !model.label.empty() ? model.label : model.files.front().path;
   }
   const bool current = std::find(model.refs.begin(), model.refs.end(), "main") != model.refs.end();
-  return current ? name : name + "@" + (model.refs.empty() ? model.commit : model.refs.front());
+  if (current) return name;
+  const auto ref = std::find_if(model.refs.begin(), model.refs.end(), is_revision);  // files of other names may lie there
+  return name + "@" + (ref == model.refs.end() ? model.commit : *ref);
 }
 
 std::optional<StoredModel> find_stored(const Layout& layout, const Source& source) {

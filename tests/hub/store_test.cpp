@@ -87,6 +87,16 @@ TEST_F(Store, AFolderNeedsEveryFileOfItsIndex) {
   EXPECT_EQ(display_name(NameTable(), read_store(layout_).models[0]), "hf:me/model-GGUF:safetensors@" + kNew);
 }
 
+// What list shows must be what other commands take.
+TEST_F(Store, ARefThatIsNoRevisionIsNotPartOfAName) {
+  add(kNew, "m-Q4_K_M.gguf", '1', "x");
+  fs::create_directories(layout_.refs(kRepo));
+  std::ofstream(layout_.refs(kRepo) / "a+b") << kNew;
+  EXPECT_EQ(display_name(NameTable(), read_store(layout_).models.at(0)), "hf:me/model-GGUF:Q4_K_M@" + kNew);
+  write_ref(layout_, kRepo, "v2", kNew);
+  EXPECT_EQ(display_name(NameTable(), read_store(layout_).models.at(0)), "hf:me/model-GGUF:Q4_K_M@v2");
+}
+
 TEST_F(Store, OddThingsInTheCacheArePassedOver) {
   add(kNew, "m-Q4_K_M.gguf", '1', "x");
   for (const char* name : {"models--x", "models--..--..", "models----", "datasets--a--b", "models--a--b--c--", ".locks"})
@@ -145,6 +155,20 @@ TEST_F(Store, RemovalFollowsNoLinkOutOfTheStore) {
   EXPECT_EQ(remove(layout_, plan_removal(layout_, source(), false)), 0u);
   EXPECT_TRUE(fs::exists(precious));
   EXPECT_FALSE(fs::exists(layout_.repo(kRepo)));
+}
+
+// A folder of the user's that was put into the store by a link is used, never emptied.
+TEST_F(Store, RemovalKeepsTheFilesOfALinkedSnapshot) {
+  const fs::path mine = layout_.root / "mine";
+  fs::create_directories(mine);
+  std::ofstream(mine / "m-Q4_K_M.gguf") << "x";
+  std::ofstream(mine / "thesis.txt") << "years";
+  fs::create_directories(layout_.snapshots(kRepo));
+  fs::create_directory_symlink(mine, layout_.snapshot(kRepo, kNew));
+  EXPECT_TRUE(find_stored(layout_, source()));
+  EXPECT_THROW(remove(layout_, plan_removal(layout_, source(), false)), Error);
+  EXPECT_TRUE(fs::exists(mine / "thesis.txt"));
+  EXPECT_TRUE(fs::exists(mine / "m-Q4_K_M.gguf"));
 }
 
 TEST_F(Store, RemovalWorksWithoutLinksToo) {
