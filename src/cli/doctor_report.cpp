@@ -72,15 +72,6 @@ Json free_bytes(fs::path folder) {
   return error ? Json() : Json(static_cast<uint64_t>(space.available));
 }
 
-// The model that ./dev gets; empty: it is not here.
-fs::path small_model() {
-  try {
-    return resolve_model("gemma3:270m");
-  } catch (const Error&) {
-    return {};
-  }
-}
-
 // A broken setting or store is something to report, not a reason to say nothing.
 Json store_of(std::vector<std::string>& advice) {
   Json models = Json::array();
@@ -88,7 +79,7 @@ Json store_of(std::vector<std::string>& advice) {
   try {
     const hub::Settings settings = hub::settings_from_environment();
     store = {{"path", settings.cache.string()}, {"free", free_bytes(settings.cache)}, {"carat_home", settings.carat_home.string()}};
-    if (const fs::path own = small_model(); !own.empty()) {
+    if (const fs::path own = default_model("gemma3:270m"); !own.empty()) {
       std::error_code error;
       models.push_back({{"name", "gemma3:270m"}, {"path", own.string()}, {"bytes", static_cast<uint64_t>(fs::file_size(own, error))}});
     }

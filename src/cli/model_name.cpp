@@ -35,6 +35,9 @@ bool is_gemma3_270m(std::string name) {
   return rest.empty() || rest == "-pt" || rest == "-q4_k_m" || rest == "-pt-q4_k_m";
 }
 
+// No name of 270m is built in: one that the table has is the user's, and goes before what is here.
+bool users_own(const std::string& name) { return hub::NameTable::load(hub::settings_from_environment().carat_home).lookup(name).has_value(); }
+
 fs::path pulled(const hub::Settings& settings, const hub::Source& source, bool yes) {
   const char* variable = std::getenv("CARAT_YES");
   yes = yes || (variable != nullptr && hub::is_true(variable));
@@ -58,7 +61,7 @@ hub::Source find_source(const hub::Settings& settings, const std::string& name) 
 }
 
 fs::path default_model(const std::string& name) {
-  if (!is_gemma3_270m(name)) return {};
+  if (!is_gemma3_270m(name) || users_own(name)) return {};
   std::error_code error;
   for (const fs::path& folder : model_folders()) {
     if (fs::exists(folder / kDefaultFile, error)) return folder / kDefaultFile;
@@ -74,7 +77,7 @@ fs::path resolve_model(const std::string& model, const ResolveOptions& options) 
     fail(ErrorCode::not_found, "there is no such model, {}, give a .gguf file, a folder with config.json and *.safetensors, or a name such as gemma3:270m",
          model);
   }
-  if (is_gemma3_270m(model)) {
+  if (is_gemma3_270m(model) && !users_own(model)) {
     if (fs::path file = default_model(model); !file.empty()) return file;
     const auto folders = model_folders();
     fail(ErrorCode::not_found, "gemma3:270m is not here, neither in {} nor in {}, run ./dev model in the source tree or give a path", folders.front().string(),

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
-#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "hub/settings.h"
 
 namespace carat::hub {
 namespace {
@@ -166,8 +165,9 @@ NameTable NameTable::load(const fs::path& carat_home) {
   NameTable table;
   const fs::path file = carat_home / "names.json";
   table.users_file_ = file.string();
+  // Only what is certainly not there means that there are no such names: a link that leads nowhere or a folder that may not be read is an error.
   std::error_code error;
-  if (!fs::exists(file, error)) return table;
+  if (fs::symlink_status(file, error).type() == fs::file_type::not_found) return table;
   const Json json = parse_json(read_text_file(file, size_t{1} << 20), file.string(), {.max_bytes = size_t{1} << 20, .max_depth = 4});
   if (!json.is_object() || json.size() > kMaxNames) {
     fail(ErrorCode::corrupt, "this is no table of names, {}, write {{\"family:size\": \"hf:OWNER/REPO\"}} with at most {} names", file.string(), kMaxNames);
@@ -187,37 +187,50 @@ NameTable NameTable::load(const fs::path& carat_home) {
     if (is_hf_name(text)) {
       source = parse_hf(text, where);
     } else {
-      const char* home = std::getenv("HOME");
-      source.path = text.starts_with("~/") && home != nullptr ? fs::path(home) / text.substr(2) : carat_home / text;
+      source.path = text.starts_with("~/") ? home_folder() / text.substr(2) : carat_home / text;
     }
     users.push_back({parts->stem, parts->tuning, parts->quant, std::move(source)});
   }
-  // Those that say more come first: a name with -QUANT before the one that stands for all.
-  std::stable_sort(users.begin(), users.end(), [](const Entry& a, const Entry& b) { return a.quant.size() > b.quant.size(); });
+  table.num_users_ = users.size();
   table.entries_.insert(table.entries_.begin(), users.begin(), users.end());
   return table;
 }
 
+std::optional<Source> NameTable::lookup(std::string_view text) const {
+  const std::optional<Parts> parts = split_name(text);
+  if (!parts) return std::nullopt;
+  const std::string wanted = parts->quant.empty() ? std::string(kDefaultQuant) : parts->quant;
+  // The user's entries before those that are built in, and of each the one that says exactly this before those that mean it too.
+  for (const bool of_user : {true, false}) {
+    for (const bool exact : {true, false}) {
+      for (size_t i = of_user ? 0 : num_users_; i < (of_user ? num_users_ : entries_.size()); ++i) {
+        const Entry& entry = entries_[i];
+        if (entry.stem != parts->stem || entry.tuning != parts->tuning || (entry.quant == parts->quant) != exact) continue;
+        if (!entry.quant.empty() && entry.quant != wanted) continue;
+        Source source = entry.source;
+        source.name = text;
+        if (!parts->revision.empty()) source.revision = parts->revision;
+        if (entry.quant.empty() && source.path.empty()) {
+          const bool fixed = !source.quant.empty();
+          if (fixed && !parts->quant.empty() && parts->quant != source.quant) continue;  // an entry for one quantisation, and another was asked for
+          if (!fixed && !parts->quant.empty()) source.want = Want::quantised;
+          if (!fixed) source.quant = wanted;
+        } else if (entry.quant.empty() && !parts->quant.empty()) {
+          continue;  // a path is one file: nobody knows whether it is of that quantisation
+        }
+        return source;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 Source NameTable::find(std::string_view text) const {
+  if (auto source = lookup(text)) return std::move(*source);
   const std::optional<Parts> parts = split_name(text);
   if (!parts) {
     fail(ErrorCode::invalid_argument, "'{}' is no name for a model, write it as gemma4:e2b or gemma4:e2b-it-q8_0, or as hf:OWNER/REPO",
          text.substr(0, kMaxName));
-  }
-  for (const Entry& entry : entries_) {
-    if (entry.stem != parts->stem || entry.tuning != parts->tuning || (!entry.quant.empty() && entry.quant != parts->quant)) continue;
-    Source source = entry.source;
-    source.name = text;
-    if (!parts->revision.empty()) source.revision = parts->revision;
-    if (entry.quant.empty() && source.path.empty()) {
-      const bool fixed = !source.quant.empty();
-      if (fixed && !parts->quant.empty() && parts->quant != source.quant) continue;  // an entry for one quantisation, and another was asked for
-      if (!fixed && !parts->quant.empty()) source.want = Want::quantised;
-      if (!fixed) source.quant = parts->quant.empty() ? std::string(kDefaultQuant) : parts->quant;
-    } else if (entry.quant.empty() && !parts->quant.empty()) {
-      continue;  // a path is one file: nobody knows whether it is of that quantisation
-    }
-    return source;
   }
   const std::string family = parts->stem.substr(0, parts->stem.find(':') + 1);
   std::vector<std::string> known;

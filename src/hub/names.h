@@ -2,6 +2,7 @@
 // What a user writes for a model -> where it is to be had. Names are FAMILY:SIZE[-it|-pt][-QUANT], any case, and stand in a table that users extend;
 // hf:OWNER/REPO[:QUANT] needs no table. Both may end in @REVISION.
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,8 @@ class NameTable {
   // Fails with corrupt, invalid_argument (naming the file and the key), io.
   static NameTable load(const std::filesystem::path& carat_home);
 
+  // nullopt: it is no name, or the table has none such.
+  std::optional<Source> lookup(std::string_view text) const;
   // Fails with invalid_argument when it cannot be a name, not_found when the table has none such (the message lists those of the family).
   Source find(std::string_view text) const;
   // The shortest name for a repository's model of this label ("" = the folder); empty: none in the table.
@@ -63,8 +66,9 @@ class NameTable {
     std::string quant;   // in capitals; empty: any
     Source source;       // its quant is empty: the one that is asked for
   };
-  std::vector<Entry> entries_;  // the first that fits counts
-  std::string users_file_;      // for messages
+  std::vector<Entry> entries_;  // first the user's
+  size_t num_users_ = 0;
+  std::string users_file_;  // for messages
 };
 
 }  // namespace carat::hub

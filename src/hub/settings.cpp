@@ -1,9 +1,13 @@
 #include "hub/settings.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -18,11 +22,6 @@ constexpr size_t kMaxToken = 4096;
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
-}
-
-fs::path home() {
-  const std::string value = environment("HOME");
-  return value.empty() ? fs::path("/root") : fs::path(value);
 }
 
 // "~/x", "$NAME/x", "${NAME}/x"; a variable that is not set stays as it is written.
@@ -43,7 +42,7 @@ fs::path expanded(const std::string& text) {
     out += value == nullptr ? text.substr(i, next - i) : value;
     i = next;
   }
-  if (out == "~" || out.starts_with("~/")) return home() / fs::path(out.size() > 2 ? out.substr(2) : "");
+  if (out == "~" || out.starts_with("~/")) return home_folder() / fs::path(out.size() > 2 ? out.substr(2) : "");
   return out;
 }
 
@@ -64,6 +63,15 @@ std::string checked_endpoint(std::string endpoint) {
 
 }  // namespace
 
+fs::path home_folder() {
+  if (const std::string value = environment("HOME"); !value.empty()) return value;
+  std::vector<char> buffer(16 << 10);
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr && *found->pw_dir != '\0') return found->pw_dir;
+  fail(ErrorCode::not_found, "nobody says where this user's files are, HOME, set it (or both HF_HOME and CARAT_HOME)");
+}
+
 bool is_true(std::string_view value) {
   std::string upper(value);
   std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
@@ -74,9 +82,14 @@ Settings settings_from_environment() {
   Settings settings;
   if (std::string endpoint = environment("HF_ENDPOINT"); !endpoint.empty()) settings.endpoint = checked_endpoint(std::move(endpoint));
 
-  const std::string xdg_cache = environment("XDG_CACHE_HOME");
-  fs::path hf_home = xdg_cache.empty() ? home() / ".cache/huggingface" : expanded(xdg_cache) / "huggingface";
-  if (const std::string set = environment("HF_HOME"); !set.empty()) hf_home = expanded(set);
+  fs::path hf_home;
+  if (const std::string set = environment("HF_HOME"); !set.empty()) {
+    hf_home = expanded(set);
+  } else if (const std::string cache = environment("XDG_CACHE_HOME"); !cache.empty()) {
+    hf_home = expanded(cache) / "huggingface";
+  } else {
+    hf_home = home_folder() / ".cache/huggingface";
+  }
   settings.cache = hf_home / "hub";
   for (const char* name : {"HUGGINGFACE_HUB_CACHE", "HF_HUB_CACHE"}) {  // the later one wins
     if (const std::string set = environment(name); !set.empty()) settings.cache = expanded(set);
@@ -89,7 +102,7 @@ Settings settings_from_environment() {
   } else if (const std::string data = environment("XDG_DATA_HOME"); !data.empty()) {
     settings.carat_home = fs::path(data) / "carat";
   } else {
-    settings.carat_home = home() / ".local/share/carat";
+    settings.carat_home = home_folder() / ".local/share/carat";
   }
 
   std::string offline = environment("HF_HUB_OFFLINE");

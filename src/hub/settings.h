@@ -15,7 +15,10 @@ struct Settings {
   int timeout = 20;                                 // seconds without a byte until a connection is given up: HF_HUB_DOWNLOAD_TIMEOUT, 1 to 3600
 };
 
-// Fails with invalid_argument when a variable cannot be used.
+// HOME, else what the system's list of users says. Fails with not_found when neither says anything.
+std::filesystem::path home_folder();
+
+// Fails with invalid_argument when a variable cannot be used; as home_folder() does when a folder is needed that no variable names.
 Settings settings_from_environment();
 
 // HF_TOKEN, HUGGING_FACE_HUB_TOKEN, else what the token file holds; empty: none (or HF_HUB_DISABLE_IMPLICIT_TOKEN). Read only when it is needed.

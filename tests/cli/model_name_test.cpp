@@ -58,6 +58,15 @@ TEST_F(ModelName, AUsersNameStandsForAFile) {
   EXPECT_EQ(code_of("mine:gone"), ErrorCode::not_found);
 }
 
+TEST_F(ModelName, AUserMayGiveTheDefaultModelsNameToAnother) {
+  std::ofstream(home_ / "models" / "gemma-3-270m-q4_k_m.gguf") << "x";
+  std::ofstream(home_ / "models" / "mine.gguf") << "x";
+  std::ofstream(home_ / "names.json") << R"({"gemma3:270m": "models/mine.gguf"})";
+  EXPECT_EQ(resolve_model("gemma3:270m"), home_ / "models/mine.gguf");
+  EXPECT_TRUE(default_model("gemma3:270m").empty());
+  EXPECT_EQ(resolve_model("gemma3:270m-pt"), home_ / "models/gemma-3-270m-q4_k_m.gguf");
+}
+
 TEST_F(ModelName, WhatIsInTheStoreNeedsNoNetwork) {
   const fs::path snapshot = home_ / "hub/models--ggml-org--gemma-4-E2B-it-GGUF/snapshots" / std::string(40, 'a');
   fs::create_directories(snapshot);

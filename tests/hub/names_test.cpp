@@ -157,5 +157,27 @@ TEST_F(UserNames, TheShortestNameIsFoundAgain) {
   }
 }
 
+TEST_F(UserNames, AnEntryForTheDefaultIsMeantByTheShortName) {
+  const NameTable names =
+      load(R"({"mine:x-it-q4_k_m": "hf:me/x:m-Q4_K_M.gguf", "gemma4:e2b-q4_k_m": "hf:me/better", "mine:y-q4_k_m": "b.gguf", "mine:y": "a.gguf"})");
+  EXPECT_EQ(names.find("mine:x").repo, "me/x");
+  error_of([&] { names.find("mine:x-q8_0"); }, ErrorCode::not_found);
+  EXPECT_EQ(names.find("gemma4:e2b").repo, "me/better") << "before what is built in";
+  EXPECT_EQ(names.find("gemma4:e2b-q8_0").repo, "ggml-org/gemma-4-E2B-it-GGUF");
+  EXPECT_EQ(names.find("mine:y").path, home_ / "a.gguf") << "what is written exactly comes first";
+  EXPECT_EQ(names.find("mine:y-q4_k_m").path, home_ / "b.gguf");
+  EXPECT_FALSE(names.lookup("mine:z"));
+  EXPECT_FALSE(names.lookup("no name"));
+}
+
+TEST_F(UserNames, ATableThatCannotBeReadIsNotAnEmptyOne) {
+  EXPECT_FALSE(NameTable::load(home_ / "nowhere").lookup("mine:x"));
+  for (const char* target : {"names.json", "nowhere"}) {  // a loop; nothing
+    fs::create_symlink(target, home_ / "names.json");
+    EXPECT_THROW(NameTable::load(home_), Error) << target;
+    fs::remove(home_ / "names.json");
+  }
+}
+
 }  // namespace
 }  // namespace carat::hub
