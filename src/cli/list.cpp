@@ -30,15 +30,19 @@ std::vector<hub::Source> local_models(const hub::NameTable& names) {
   own.path = default_model(own.name);
   if (!own.path.empty()) list.insert(list.begin(), own);
   std::error_code error;
-  std::erase_if(list, [&error](const hub::Source& source) { return !fs::exists(source.path, error); });
+  std::erase_if(list, [&error](const hub::Source& source) { return !fs::is_regular_file(source.path, error) && !fs::is_directory(source.path, error); });
   return list;
 }
 
 uint64_t bytes_of(const fs::path& path) {
   std::error_code error;
-  if (!fs::is_directory(path, error)) return fs::file_size(path, error);
+  const auto size = [&error](const fs::path& file) {
+    const uint64_t bytes = fs::file_size(file, error);
+    return error ? 0 : bytes;  // it went away meanwhile
+  };
+  if (!fs::is_directory(path, error)) return size(path);
   uint64_t sum = 0;
-  for (const std::string& file : hub::snapshot_files(path)) sum += fs::file_size(path / file, error);
+  for (const std::string& file : hub::snapshot_files(path)) sum += size(path / file);
   return sum;
 }
 

@@ -46,10 +46,16 @@ class Bar {
 
 std::string short_commit(const std::string& commit) { return commit.substr(0, 7); }
 
+void print_path(const std::string& path) { print((stdout_is_terminal() ? terminal_safe(path) : path) + "\n"); }
+
 int run(const Options& options) {
   const hub::Settings settings = hub::settings_from_environment();
   if (std::filesystem::path file = default_model(options.name); !file.empty()) {
-    print(options.json ? Json{{"name", options.name}, {"path", file.string()}}.dump() + "\n" : file.string() + "\n");
+    if (options.json) {
+      print_json({{"name", options.name}, {"path", file.string()}});
+    } else {
+      print_path(file.string());
+    }
     return 0;
   }
   hub::Source source = find_source(settings, options.name);
@@ -73,8 +79,7 @@ int run(const Options& options) {
                 {"downloaded_bytes", result.downloaded},
                 {"files", files}});
   } else {
-    const std::string path = result.model.path.string();
-    print((stdout_is_terminal() ? terminal_safe(path) : path) + "\n");
+    print_path(result.model.path.string());
   }
   return 0;
 }
@@ -83,7 +88,7 @@ Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("NAME", options->name, "a name such as gemma4:e2b, or hf:OWNER/REPO[:QUANT][@REVISION]")->required();
   app.add_option("--revision", options->revision, "a branch, a tag or a commit; default: main")->type_name("REV");
-  app.add_option("--connections", options->connections, "at the same time, for one file")->check(CLI::Range(1, 16))->type_name("N");
+  app.add_option("--connections", options->connections, "at the same time, for one file")->check(CLI::Range(1, 16))->type_name("N")->capture_default_str();
   app.add_flag("--quiet", options->quiet, "no bar and no remarks");
   app.add_flag("--json", options->json, "one JSON document");
   return [options] { return run(*options); };

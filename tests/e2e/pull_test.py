@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pty
+import pwd
 import random
 import select
 import shutil
@@ -313,6 +314,12 @@ class Access(PullTest):
             self.hub.faults.redirect = target
             self.no_pull(f"{NAME}:q8_0")
 
+    def test_a_redirect_whose_text_does_not_end(self):
+        self.hub.faults.endless_redirects = 1
+        start = time.monotonic()
+        self.pull()
+        self.assertLess(time.monotonic() - start, 10)
+
     def test_from_a_public_hub_redirects_lead_to_public_addresses(self):
         # A proxy stands for the public network: the hub's name is public, what it redirects to is not. The proxy itself may be anywhere.
         for target in ("http://127.0.0.1:%d/x" % self.hub.servers["store"].server_port, "http://169.254.169.254/latest", "http://[::1]/x", "http://10.0.0.1/x",
@@ -515,6 +522,22 @@ class Local(PullTest):
         self.ok("inspect", "mine:file", env=self.env())
         (self.home / "names.json").write_text('{"mine:tiny": 7}')
         self.assertIn("names.json, \"mine:tiny\"", self.refused(1, "pull", "mine:tiny", env=self.env()))
+
+    def test_names_of_what_is_no_model(self):
+        (self.home / "names.json").write_text(json.dumps({"my:zeros": "/dev/zero", "my:file": str(TINY_GEMMA3), "my:gone": "/nowhere"}))
+        models = self.ok_json("list", "--json", env=self.env())["models"]
+        self.assertEqual([(model["name"], model["bytes"]) for model in models if model["name"].startswith("my:")], [("my:file", TINY_GEMMA3.stat().st_size)])
+
+    def test_without_home_the_system_says_where_it_is(self):
+        user = 65534 if os.geteuid() == 0 else os.geteuid()   # for root a wrong answer would be the right one
+        variables = {key: value for key, value in self.env().items() if key not in ("HOME", "HF_HOME", "CARAT_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
+        try:
+            result = subprocess.run([PROGRAM, "list", "--json"], user=None if user == os.geteuid() else user, env=variables, capture_output=True, timeout=60,
+                                    check=False)
+        except PermissionError:
+            self.skipTest(f"{PROGRAM} is where only root may go")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(json.loads(result.stdout)["store"], f"{pwd.getpwuid(user).pw_dir}/.cache/huggingface/hub")
 
     def on_terminal(self, answer, *arguments):
         """Runs with a terminal as stdin and stderr, gives the answer to the first question."""
