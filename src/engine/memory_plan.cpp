@@ -19,7 +19,9 @@ void check_options(const MemoryQuestion& q, const EngineOptions& o) {
   check_range("max_num_seqs", o.max_num_seqs, 1, 4096);
   check_range("max_num_batched_tokens", o.max_num_batched_tokens, o.max_num_seqs, 65536);  // each running sequence has its row
   check_range("prefill_chunk", o.prefill_chunk, 0, 65536);
-  check_range("ctx", o.ctx, 0, q.max_positions);
+  if (o.ctx < 0 || o.ctx > q.max_positions)
+    fail(ErrorCode::invalid_argument, "ctx: {} is no context of this model, which has 1 to {} positions; give one of these, or none for the most that fits",
+         o.ctx, q.max_positions);
   if (o.kv_bytes < 0) fail(ErrorCode::invalid_argument, "kv_bytes: {} is negative; 0 means what is needed, at most what the machine has", o.kv_bytes);
 }
 

@@ -47,9 +47,18 @@ struct Prepared {
     const auto stand_in = loaded->ops->can_rehearse() ? nullptr : make_cpu_ops({.num_threads = 1});
     Ops& ops = stand_in ? *stand_in : *loaded->ops;
     while (true) {
-      footprint = rehearse_model(loaded->checkpoint, ops, engine);
       const int32_t fewer = engine.max_num_batched_tokens / 2;
-      if (fewer < std::max(kLeastRows, engine.max_num_seqs) || leaves_room()) break;
+      const bool least = fewer < std::max(kLeastRows, engine.max_num_seqs);
+      try {
+        footprint = rehearse_model(loaded->checkpoint, ops, engine);
+        if (least || leaves_room()) break;
+      } catch (const std::bad_alloc&) {  // nothing is touched: what is short is addresses
+        if (least) {
+          fail(ErrorCode::exhausted,
+               "memory: the results of a step of {} rows need more address space than this process may take; raise its limit (ulimit -v){}",
+               engine.max_num_batched_tokens, engine.max_num_seqs > kLeastRows ? " or give a smaller --parallel" : "");
+        }
+      }
       engine.max_num_batched_tokens = fewer;
     }
     give_back_freed_memory();

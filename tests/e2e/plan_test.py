@@ -85,6 +85,20 @@ class Plan(ProgramTest):
         self.refused(2, "plan", TINY_E2B, "--mem-limit", "much")
         self.refused(1, "plan", TINY_E2B, "--ctx", 1_000_000)
 
+    @unittest.skipIf(SANITIZED, "a sanitizer maps terabytes: a limit on the address space ends it before the program begins")
+    def test_few_addresses_are_an_error_and_no_signal(self):
+        for kibibytes in (32_000, 64_000, 200_000):   # not enough for the stacks of 64 threads
+            line = self.limited(kibibytes, "plan", TINY_GEMMA3, "--threads", 64)
+            self.assertIn("--threads", line)
+        self.assertIn("--parallel", self.limited(100_000, "plan", TINY_GEMMA3, "--parallel", 4096, "--ctx", 64))
+
+    def limited(self, kibibytes, *arguments):
+        command = ["bash", "-c", f'ulimit -v {kibibytes}; exec "$@"', "bash", PROGRAM, *map(str, arguments)]
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(), timeout=30, check=False)
+        self.assertEqual((result.returncode, result.stdout), (1, ""), (kibibytes, arguments, result.stderr))
+        self.assertRegex(result.stderr, r"\Acarat: error: [^\n]+\n\Z")
+        return result.stderr
+
     @unittest.skipIf(SANITIZED, "a sanitizer's own memory is not in the plan")
     def test_the_plan_foretells_the_peak(self):
         model = real_model()
