@@ -1,5 +1,9 @@
 #pragma once
-// Ctrl-C. By default it ends the program at once with status 130; where an answer can be stopped in an orderly way, an InterruptScope catches it.
+// Ctrl-C, and what else ends the program. By default Ctrl-C does so at once with status 130; where an answer can be stopped in an orderly way, an
+// InterruptScope catches it.
+#include <sys/types.h>
+
+#include <csignal>
 
 namespace carat::cli {
 
@@ -19,6 +23,19 @@ class InterruptScope {
 
  private:
   bool outer_;  // one lived already
+};
+
+// While one lives, what ends this program with a signal (a second Ctrl-C, SIGTERM, a terminal that hangs up) ends a group of other processes with it: theirs is
+// not the terminal's, so that no signal of it reaches them. One at a time.
+class GroupScope {
+ public:
+  explicit GroupScope(pid_t group);
+  ~GroupScope();
+  GroupScope(const GroupScope&) = delete;
+  GroupScope& operator=(const GroupScope&) = delete;
+
+ private:
+  struct sigaction terminate_{}, hangup_{};  // as they were
 };
 
 }  // namespace carat::cli

@@ -11,9 +11,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/utf8.h"
+#include "cli/interrupt.h"
 
 namespace carat::cli {
 namespace {
@@ -71,8 +73,14 @@ class Running {
     sigemptyset(&usual);
     for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP}) sigaddset(&usual, signal);
     ::posix_spawnattr_setsigdefault(&attributes, &usual);
+    // What would end this program waits until there is a group that has to end with it.
+    sigset_t ending, mask;
+    sigemptyset(&ending);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ending, signal);
+    ::pthread_sigmask(SIG_BLOCK, &ending, &mask);
+    ::posix_spawnattr_setsigmask(&attributes, &mask);
     ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     std::vector<char*> argv;
     for (const std::string& word : command.argv) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
@@ -80,6 +88,8 @@ class Running {
     ::posix_spawnattr_destroy(&attributes);
     ::posix_spawn_file_actions_destroy(&files);
     if (error != 0) pid_ = -1;
+    if (error == 0) scope_.emplace(pid_);
+    ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
     in_.read.close();
     out_.write.close();
     err_.write.close();
@@ -91,6 +101,7 @@ class Running {
     if (pid_ <= 0) return;
     kill(SIGKILL);
     int status = 0;
+    scope_.reset();  // from here on another process may get its number
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {}
   }
   Running() = default;
@@ -140,6 +151,7 @@ class Running {
 
   Pipe in_, out_, err_;
   pid_t pid_ = -1;
+  std::optional<GroupScope> scope_;  // goes when the group has gone
   bool exited_ = false;
   siginfo_t info_{};
 };

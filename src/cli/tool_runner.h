@@ -26,7 +26,7 @@ struct ToolOutcome {
 
 inline constexpr size_t kMaxToolOutput = size_t{64} << 10;
 
-// Waits until it has ended; `cancelled` is asked ten times a second. The program has its own process group, which is gone afterwards, and inherits nothing but
+// Waits until it has ended; `cancelled` is asked ten times a second. The program has its own process group, which is gone afterwards, also when a signal ends this one, and inherits nothing but
 // its three standard files and the environment. Never throws for what the program does. SIGPIPE has to be ignored (install_signal_handlers()).
 ToolOutcome run_tool(const ToolCommand& command, const Json& arguments, const std::function<bool()>& cancelled);
 
