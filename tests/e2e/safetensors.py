@@ -1,4 +1,4 @@
-"""Reads f32 tensors of small safetensors files; needs nothing but the standard library."""
+"""Reads and writes f32 tensors of small safetensors files; needs nothing but the standard library."""
 import array
 import json
 import struct
@@ -16,3 +16,14 @@ def read(path):
             values.frombytes(data[8 + length + begin:8 + length + end])
             tensors[name] = (entry["shape"], values)
     return tensors
+
+
+def write(path, tensors):
+    """tensors: as read() gives them."""
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, (shape, values) in tensors.items():
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + 4 * len(values)]}
+        data += values.tobytes()
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
