@@ -113,6 +113,18 @@ class Plan(ProgramTest):
         self.assertLess(abs(peak - plan["total"]) / plan["total"], 0.03, (peak, plan))
 
     @unittest.skipIf(SANITIZED, "a sanitizer's own memory is not in the plan")
+    def test_threads_keep_nothing_for_themselves(self):
+        model = real_model()
+        with tempfile.TemporaryDirectory() as folder:
+            ids = Path(folder, "ids.json")
+            ids.write_text(str([2] + [1000 + 7 * i for i in range(299)]))
+            arguments = (model, "--ctx", 302, "--threads", 32)
+            plan = self.plan(*arguments)
+            status, errors, peak = peak_of("run", *arguments, "--token-ids", ids, "-n", 2, "--ignore-eos", "--temperature", 0)
+        self.assertEqual(status, 0, errors)
+        self.assertLess(peak, 1.03 * plan["total"])
+
+    @unittest.skipIf(SANITIZED, "a sanitizer's own memory is not in the plan")
     def test_a_limit_is_kept_or_refused(self):
         model = real_model()
         prompt = "word " * 500
