@@ -23,16 +23,41 @@ void relax() {
 #endif
 }
 
-int quota_cores() {
-  std::ifstream in("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(in >> quota >> period) || quota == "max" || period <= 0) return 1 << 20;
-  try {
-    return std::max(1, static_cast<int>(std::stod(quota) / period + 0.5));
-  } catch (const std::exception&) {
-    return 1 << 20;
+constexpr double kNoQuota = 1 << 20;
+
+double number_in(std::istream&& in) {
+  double n = 0;
+  return in >> n ? n : -1;  // "max" is no number; version 1 says "none" by -1
+}
+
+double quota_of(const std::string& folder, bool v2) {
+  if (v2) {
+    std::ifstream in(folder + "/cpu.max");
+    double quota = 0, period = 0;
+    return in >> quota >> period && quota > 0 && period > 0 ? quota / period : kNoQuota;
   }
+  const double quota = number_in(std::ifstream(folder + "/cpu.cfs_quota_us")), period = number_in(std::ifstream(folder + "/cpu.cfs_period_us"));
+  return quota > 0 && period > 0 ? quota / period : kNoQuota;
+}
+
+// Cores' worth of time: the least that this process's cgroup and those above it allow, of either version.
+int quota_cores() {
+  double cores = kNoQuota;
+  std::ifstream in("/proc/self/cgroup");
+  for (std::string line; std::getline(in, line);) {  // "4:cpu,cpuacct:/a/b", "0::/a/b"
+    const size_t first = line.find(':');
+    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = fmt::format(",{},", line.substr(first + 1, second - first - 1));
+    const bool v2 = controllers == ",,";
+    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
+    const std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
+    for (std::string path = line.substr(second + 1);; path = path.substr(0, path.rfind('/'))) {
+      cores = std::min(cores, quota_of(root + (path == "/" ? "" : path), v2));
+      if (path.empty() || path.find('/') == std::string::npos) break;
+    }
+  }
+  return static_cast<int>(std::clamp(cores + 0.5, 1.0, kNoQuota));
 }
 
 }  // namespace

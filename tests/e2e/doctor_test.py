@@ -1,4 +1,5 @@
 """What doctor says about this machine, held against the machine."""
+import json
 import os
 import re
 import subprocess
@@ -55,6 +56,21 @@ class Doctor(ProgramTest):
                                 check=False)
         self.assertIn("1 of ", result.stdout)
         self.assertIn("may be used", result.stdout)
+
+    def test_a_quota_of_the_cgroup_counts(self):
+        group = Path("/sys/fs/cgroup/cpu/carat-test-of-doctor")
+        try:
+            group.mkdir()
+        except OSError as error:
+            self.skipTest(f"no cgroup of version 1 can be made here: {error}")
+        try:
+            (group / "cpu.cfs_quota_us").write_text("100000")   # of periods of as many: one core
+            script = f'echo $$ > {group}/cgroup.procs; exec "$@"'
+            result = subprocess.run(["bash", "-c", script, "bash", PROGRAM, "doctor", "--no-measure", "--json"], capture_output=True, env=environment(),
+                                    timeout=60, check=False)
+            self.assertEqual(json.loads(result.stdout)["cpu"]["threads"], 1, result.stderr)
+        finally:
+            group.rmdir()
 
     def test_broken_settings_are_reported_not_fatal(self):
         with tempfile.TemporaryDirectory() as home:
