@@ -18,7 +18,7 @@ struct Options {
 
 Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("MODEL", options->model, "the model")->required();
+  app.add_option("MODEL", options->model, "a path, or a name such as gemma3:270m")->required();
   add_resolve_options(app, options->resolve);
   app.add_flag("--json", options->json, "one JSON document");
   return [options] {

@@ -36,11 +36,11 @@ std::string overview() {
   std::string text = "carat runs Gemma models on this machine.\n\nUsage: carat COMMAND MODEL [options]\n\nCommands:\n";
   for (const Command* command : all_commands()) text += fmt::format("  {:<10} {}\n", command->name, command->summary);
   text +=
-      "\nMODEL is a path to a .gguf file (the first part of a split one), a folder with config.json, *.safetensors and\n"
-      "tokenizer.json, a name such as gemma4:e2b or hf:OWNER/REPO (carat pull gets it), or gemma3:270m (the model that\n"
-      "./dev run gets).\n\n"
-      "carat COMMAND --help says more. The answer goes to stdout, everything else to stderr. Exit status: 0 done,\n"
-      "1 it could not be done, 2 wrong usage, 130 interrupted.\n";
+      "\nMODEL is a path to a .gguf file (the first part of a split one), a folder with config.json,\n"
+      "*.safetensors and tokenizer.json, a name such as gemma4:e2b or hf:OWNER/REPO (carat pull gets it),\n"
+      "or gemma3:270m (the model that ./dev run gets).\n\n"
+      "carat COMMAND --help says more. The answer goes to stdout, everything else to stderr. Exit status:\n"
+      "0 done, 1 it could not be done, 2 wrong usage, 130 interrupted.\n";
   return text;
 }
 

@@ -18,6 +18,7 @@ namespace carat::cli {
 namespace {
 
 struct Options {
+  ResolveOptions resolve;
   std::string model, token_ids, jsonl, tools, prompt_ids;
   bool json = false;
 };
@@ -71,7 +72,7 @@ int run(const Options& options) {
   const auto files = {options.token_ids, options.jsonl, options.tools, options.prompt_ids};
   if (std::count(files.begin(), files.end(), "-") > 1)
     fail(ErrorCode::invalid_argument, "stdin is named twice, in the options of carat parse, give one of them a file");
-  const auto tokenizer = Tokenizer::load(resolve_model(options.model));
+  const auto tokenizer = Tokenizer::load(resolve_model(options.model, options.resolve));
   const auto ids_of = [&](const std::string& file) { return parse_token_ids(read_input(file), input_name(file), tokenizer->vocab_size()); };
   Item item;
   if (!options.tools.empty()) item.tools = tools_from_json(parse_json(read_input(options.tools), input_name(options.tools)), input_name(options.tools));
@@ -91,6 +92,7 @@ int run(const Options& options) {
 Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("MODEL", options->model, "the model, or a file with a vocabulary only")->required();
+  add_resolve_options(app, options->resolve);
   CLI::Option_group* input = app.add_option_group("input", "What to parse, one of (-: stdin):");
   input->add_option("--token-ids", options->token_ids, "the generated ids as a JSON list")->type_name("FILE");
   input->add_option("--jsonl", options->jsonl, "a list, or {\"token_ids\":[...],\"prompt_ids\":[...],\"tools\":[...]}, a line; a message a line")

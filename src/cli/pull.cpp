@@ -88,7 +88,10 @@ Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("NAME", options->name, "a name such as gemma4:e2b, or hf:OWNER/REPO[:QUANT][@REVISION]")->required();
   app.add_option("--revision", options->revision, "a branch, a tag or a commit; default: main")->type_name("REV");
-  app.add_option("--connections", options->connections, "at the same time, for one file")->check(CLI::Range(1, 16))->type_name("N")->capture_default_str();
+  app.add_option("--connections", options->connections, "connections at the same time, for one file")
+      ->check(CLI::Range(1, 16))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_flag("--quiet", options->quiet, "no bar and no remarks");
   app.add_flag("--json", options->json, "one JSON document");
   return [options] { return run(*options); };

@@ -21,6 +21,7 @@ namespace {
 constexpr JsonLimits kLimits{.max_bytes = size_t{256} << 20, .max_depth = 128};
 
 struct Options {
+  ResolveOptions resolve;
   std::string model, messages, jsonl, tools;
   ChatOptions chat;
   bool think = false, no_think = false, no_generation_prompt = false, preserve_thinking = false, json = false;
@@ -94,7 +95,7 @@ int run(const Options& options) {
   if (!options.tools.empty())
     item.tools = tools_from_json(parse_json(read_input(options.tools), input_name(options.tools), kLimits), input_name(options.tools));
   if (options.jsonl.empty()) item.messages = messages_of(options.messages);
-  const ChatModel model = load_chat_model(resolve_model(options.model), options.chat);
+  const ChatModel model = load_chat_model(resolve_model(options.model, options.resolve), options.chat);
   if (options.jsonl.empty()) {
     print_prompt(model, item, options.json);
     return 0;
@@ -110,6 +111,7 @@ int run(const Options& options) {
 Action setup(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("MODEL", options->model, "the model, or a file with a vocabulary only")->required();
+  add_resolve_options(app, options->resolve);
   CLI::Option_group* input = app.add_option_group("input", "What to render, one of (-: stdin):");
   input->add_option("--messages", options->messages, "OpenAI messages, a JSON list")->type_name("FILE");
   input

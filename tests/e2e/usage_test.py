@@ -1,5 +1,6 @@
 """Help, wrong usage, names of models, exit statuses: what scripts rely on."""
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -88,6 +89,16 @@ class Usage(ProgramTest):
         process.stdout.close()
         self.assertIn(process.wait(timeout=60), (0, 1))
         process.stderr.close()
+
+    def test_help_fits_a_hundred_columns(self):
+        commands = re.findall(r"(?m)^  (\w+) +\S", self.ok("--help").decode())
+        for arguments in (("--help",), *((command, "--help") for command in commands)):
+            for line in self.ok(*arguments).decode().splitlines():
+                self.assertLessEqual(len(line), 100, f"{arguments}: {line}")
+
+    def test_every_command_that_takes_a_model_takes_yes(self):
+        for command in ("run", "score", "tokenize", "render", "parse", "inspect", "plan"):
+            self.assertIn("\n  --yes ", self.ok(command, "--help").decode(), command)
 
     @unittest.skipIf(os.environ.get("CARAT_SANITIZED"), "a sanitizer maps terabytes: a limit on the address space ends it before the program begins")
     def test_little_memory_is_an_error_and_no_signal(self):
