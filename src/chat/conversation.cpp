@@ -1,5 +1,7 @@
 #include "chat/conversation.h"
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -65,18 +67,35 @@ std::optional<AnswerEnd> as_end(FinishReason finish) {
   return std::nullopt;
 }
 
+// The number for the next call's id, so that none comes twice in a conversation: one more than the largest so far.
+size_t next_call_number(const std::vector<Message>& messages) {
+  constexpr size_t kMost = size_t{1} << 30;  // a number beyond is another program's; an id of ours never gets there
+  const std::string prefix = ParserOptions().call_id_prefix;
+  size_t next = 0;
+  for (const Message& message : messages) {
+    for (const ToolCall& call : message.tool_calls) {
+      if (!call.id.starts_with(prefix)) continue;
+      const char* end = call.id.data() + call.id.size();
+      size_t number = 0;
+      const auto [stop, error] = std::from_chars(call.id.data() + prefix.size(), end, number);
+      if (error == std::errc() && stop == end && number < kMost) next = std::max(next, number + 1);
+    }
+  }
+  return next;
+}
+
 // An answer on its way: one request, or several where a thought had to be closed between them.
 class Answering {
  public:
-  Answering(Engine& engine, const Tokenizer& tokenizer, const ChatFormat& format, const ConversationOptions& options, EncodedPrompt prompt,
+  Answering(Engine& engine, const Tokenizer& tokenizer, const ChatFormat& format, const ConversationOptions& options, EncodedPrompt prompt, size_t first_call,
             const AnswerObserver& observer)
       : engine_(engine),
         options_(options),
         prompt_(std::move(prompt)),
         observer_(observer),
         close_thought_(tokenizer.find("<channel|>").value_or(-1)),
-        stream_(tokenizer, ResponseParser(tokenizer, format.is_gemma4(), prompt_.token_ids, {.tools = options.tools}), options.sampling.stop,
-                options.repetition_limit) {
+        stream_(tokenizer, ResponseParser(tokenizer, format.is_gemma4(), prompt_.token_ids, {.tools = options.tools, .first_call = first_call}),
+                options.sampling.stop, options.repetition_limit) {
     answer_.prompt_tokens = static_cast<int32_t>(prompt_.token_ids.size());
     seed_ = options.sampling.seed ? *options.sampling.seed : random_u64(static_cast<uint64_t>(Clock::now().time_since_epoch().count()), 0);
   }
@@ -231,7 +250,7 @@ int32_t Conversation::prompt_tokens() const { return static_cast<int32_t>(encode
 Answer Conversation::answer(const AnswerObserver& observer) {
   EncodedPrompt prompt = encode();
   if (!prompt.media.empty()) fail(ErrorCode::unsupported, "images, audio and video are not there yet, in the conversation, leave them out");
-  Answer answer = Answering(engine_, *tokenizer_, *format_, options_, std::move(prompt), observer).run();
+  Answer answer = Answering(engine_, *tokenizer_, *format_, options_, std::move(prompt), next_call_number(messages_), observer).run();
   add(answer.message);
   return answer;
 }

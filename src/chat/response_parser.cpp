@@ -220,7 +220,7 @@ void ResponseParser::Impl::close_call(std::vector<ChatEvent>& events) {
   state = State::content;
   skip_space = false;
   ToolCall out;
-  out.id = options.call_id_prefix + std::to_string(message.tool_calls.size());
+  out.id = options.call_id_prefix + std::to_string(options.first_call + message.tool_calls.size());
   out.name = std::string(parsed.name);
   out.arguments = types.typed(parsed.name, parsed.arguments, call.text.size());
   message.tool_calls.push_back(out);

@@ -33,7 +33,8 @@ struct ParserOptions {
   Json tools = nullptr;                     // as tools_from_json() returns them; types arguments, does not restrict names. null: none
   bool parallel_tool_calls = true;          // false: done() after the first call
   size_t max_call_bytes = size_t{1} << 20;  // a longer call is ordinary content
-  std::string call_id_prefix = "call_";     // an id is this and the call's number, from 0
+  std::string call_id_prefix = "call_";     // an id is this and the call's number
+  size_t first_call = 0;                    // the number of the first
   bool markers_as_content = false;          // everything is content, markers by their literal text; only stop tokens end it
 };
 

@@ -22,6 +22,7 @@ ToolDialogue::Outcome ToolDialogue::see_to(const ToolCall& call) {
   const ToolCommand* command = tools_.command(call.name);
   if (command == nullptr) {
     note("this tool names no program: type its result, or nothing");
+    editor_.forget_typed();
     const TypedLine typed = editor_.read("result: ", false);
     const bool stopped = typed.kind != TypedLine::Kind::text;
     const std::string text = stopped ? "" : typed_message(typed.text);
@@ -47,6 +48,7 @@ bool ToolDialogue::allowed(const ToolCall& call, const ToolCommand& command, boo
   std::string words;
   for (const std::string& word : command.argv) words += " " + word;
   note(fmt::format("runs:{}", words));
+  editor_.forget_typed();  // a "y" meant for something else starts no program
   const TypedLine typed = editor_.read("run? [y/N/always] ", false);
   stopped = typed.kind != TypedLine::Kind::text;
   if (!stopped && (typed.text == "always" || typed.text == "a")) always_.insert(call.name);

@@ -1,6 +1,7 @@
 #include "cli/terminal/key_reader.h"
 
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -105,6 +106,11 @@ bool KeyReader::take_interrupt() {
   if (at == std::string::npos) return false;
   pending_.erase(0, at + 1);
   return true;
+}
+
+void KeyReader::forget() {
+  ::tcflush(fd_, TCIFLUSH);
+  pending_.clear();
 }
 
 Key KeyReader::character() {

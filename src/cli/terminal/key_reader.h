@@ -33,6 +33,8 @@ class KeyReader {
   Key next(int wake_fd);
   // Whether Ctrl-C is among what was typed ahead; it and what came before it are dropped. Does not wait.
   bool take_interrupt();
+  // What was typed ahead is dropped.
+  void forget();
 
  private:
   enum class Wait : uint8_t { ready, wake, timeout, end };

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 #include <histedit.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -50,6 +51,7 @@ class LineEditor::Editing {
   Editing& operator=(const Editing&) = delete;
 
   TypedLine read(std::string_view prompt, bool keep);
+  void forget_typed() { keys_.forget(); }
 
  private:
   struct Action {
@@ -341,6 +343,14 @@ LineEditor::LineEditor(LineEditorOptions options) {
 LineEditor::~LineEditor() = default;
 
 TypedLine LineEditor::read(std::string_view prompt, bool keep) { return editing_ ? editing_->read(prompt, keep) : read_plain(prompt); }
+
+void LineEditor::forget_typed() {
+  if (editing_) {
+    editing_->forget_typed();
+  } else if (stdin_is_terminal()) {
+    ::tcflush(STDIN_FILENO, TCIFLUSH);  // lines of a terminal come one at a time: none waits in std::cin
+  }
+}
 
 TypedLine LineEditor::read_plain(std::string_view prompt) {
   TypedLine result;

@@ -38,6 +38,8 @@ class LineEditor {
   // Shows the prompt (of printable characters) on stderr, or on stdout if only that is a terminal. keep false: the line is no part of the history.
   // A Ctrl-C typed right after Enter is raised as SIGINT before it returns.
   TypedLine read(std::string_view prompt, bool keep = true);
+  // For a question whose answer must follow it: what was typed before, which meant something else, is dropped. Does nothing where stdin is no terminal.
+  void forget_typed();
 
  private:
   class Editing;
