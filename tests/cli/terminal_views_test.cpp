@@ -96,7 +96,9 @@ TEST(TerminalViews, AnAnswerIsRenderedOnATerminalOnly) {
 TEST(TerminalViews, CallsAreCutAndSafe) {
   const ToolCall call{.id = "", .name = "t", .arguments = Json{{"x", "\xe4\xb8\xad\x1b[2J"}}};
   EXPECT_EQ(readable_call(call, 100), "t(x=\"\xe4\xb8\xad\\u001b[2J\")");
-  EXPECT_EQ(readable_call(call, 7), "t(x=\"...");
+  EXPECT_EQ(readable_call(call, 7), "t(x=\"... (14 bytes more)") << "that it is cut is told";
+  const ToolCall turned{.id = "", .name = "t", .arguments = Json{{"x", "a\u202eb\u2066c\u200f"}}};
+  EXPECT_EQ(readable_call(turned, 100), "t(x=\"a\\u202eb\\u2066c\u200f\")") << "no call looks like another one";
   EXPECT_EQ(readable_call({.id = "", .name = "t", .arguments = "no object"}, 100), "t(\"no object\")");
 }
 

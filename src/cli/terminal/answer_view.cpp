@@ -11,9 +11,27 @@
 namespace carat::cli {
 namespace {
 
-constexpr size_t kLongestCall = 2000;
+constexpr size_t kLongestCall = size_t{16} << 10;  // bytes that are shown of one
 
 std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// Characters that turn the direction of what follows would let a call look like another one: U+202A..202E, U+2066..2069 as \uXXXX.
+std::string without_direction(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto third = i + 2 < text.size() ? static_cast<unsigned char>(text[i + 2]) : 0U;
+    const bool embeds = text.substr(i, 2) == "\xe2\x80" && third >= 0xaa && third <= 0xae;
+    const bool isolates = text.substr(i, 2) == "\xe2\x81" && third >= 0xa6 && third <= 0xa9;
+    if (embeds || isolates) {
+      out += fmt::format("\\u{:04x}", (embeds ? 0x2000 : 0x2040) + (third & 0x3f));
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -32,10 +50,11 @@ std::string readable_call(const ToolCall& call, size_t bytes) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   if (text.size() > bytes) {
     while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+    const size_t more = text.size() - bytes;
     text.resize(bytes);
-    text += "...";
+    text += fmt::format("... ({} bytes more)", more);
   }
-  return terminal_safe(text);
+  return terminal_safe(without_direction(text));
 }
 
 AnswerView::AnswerView(const AnswerLook& look)
