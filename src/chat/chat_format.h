@@ -48,6 +48,8 @@ class ChatFormat {
   // "gemma4 (canonical, large)", "gemma3", "jinja": for people.
   virtual std::string name() const = 0;
   virtual bool is_gemma4() const = 0;  // answers hold thoughts and tool calls
+  // Whether assistant messages that follow each other are one turn, each with its thought: then text that came before a call is a message before that of the call.
+  virtual bool joins_assistant_messages() const { return false; }
 };
 
 // The revisions of Gemma 4's template (docs/chat.md): what differs is listed there.

@@ -84,6 +84,24 @@ size_t next_call_number(const std::vector<Message>& messages) {
   return next;
 }
 
+// The format writes a message's calls and their results before its text, and ends the turn then; the model wrote the text first and waits for the results. Taken
+// apart, the turn is what the model wrote, and goes on.
+std::vector<Message> in_order_of_generation(std::vector<Message> turns) {
+  std::vector<Message> out;
+  for (Message& message : turns) {
+    if (message.role == "assistant" && !message.tool_calls.empty() && message.tool_responses.empty() && !message.content.empty()) {
+      Message calls;
+      calls.role = message.role;
+      calls.tool_calls = std::exchange(message.tool_calls, {});
+      out.push_back(std::move(message));
+      out.push_back(std::move(calls));
+    } else {
+      out.push_back(std::move(message));
+    }
+  }
+  return out;
+}
+
 // An answer on its way: one request, or several where a thought had to be closed between them.
 class Answering {
  public:
@@ -242,7 +260,9 @@ std::vector<Message> Conversation::with_system() const {
 EncodedPrompt Conversation::encode() const {
   RenderOptions render;
   render.enable_thinking = options_.think;
-  return encode_prompt(*tokenizer_, format_->render(with_system(), options_.tools, render));
+  std::vector<Message> turns = with_system();
+  if (format_->joins_assistant_messages()) turns = in_order_of_generation(std::move(turns));
+  return encode_prompt(*tokenizer_, format_->render(turns, options_.tools, render));
 }
 
 int32_t Conversation::prompt_tokens() const { return static_cast<int32_t>(encode().token_ids.size()); }

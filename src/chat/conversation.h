@@ -29,7 +29,7 @@ struct Answer {
   Message message;  // role assistant: content, reasoning, calls
   AnswerEnd end = AnswerEnd::stop;
   bool complete = false;  // it ended by itself with nothing left open
-  std::string text;       // of all tokens, control tokens left out
+  std::string text;       // of all tokens; the markers of thoughts and calls among them
   std::vector<TokenId> token_ids;
   std::vector<TokenLogprob> logprobs;  // when sampling.logprobs asks for them
   int32_t prompt_tokens = 0, cached_tokens = 0;

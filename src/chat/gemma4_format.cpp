@@ -283,6 +283,7 @@ class Gemma4Format final : public ChatFormat {
     return fmt::format("gemma4 ({}, {})", names[static_cast<size_t>(revision_)], empty_thought_when_off_ ? "large" : "small");
   }
   bool is_gemma4() const override { return true; }
+  bool joins_assistant_messages() const override { return revision_ == Gemma4Revision::canonical; }
 
  private:
   Gemma4Revision revision_;

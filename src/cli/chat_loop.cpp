@@ -195,7 +195,7 @@ class ChatLoop {
     try {
       std::error_code error;
       std::filesystem::create_directories(path.parent_path(), error);
-      save_conversation(*conversation_, path);
+      save_conversation(*conversation_, path, true);
     } catch (const Error& error) {
       keep_failed_ = true;  // told once
       warn(fmt::format("the conversation is not kept: {}", error.what()));

@@ -34,10 +34,9 @@ std::filesystem::path typed_path(const std::string& typed) {
   return home != nullptr && typed.starts_with("~/") ? std::filesystem::path(home) / typed.substr(2) : std::filesystem::path(typed);
 }
 
-void save_conversation(const Conversation& conversation, const std::filesystem::path& path) {
+void save_conversation(const Conversation& conversation, const std::filesystem::path& path, bool ours) {
   std::error_code error;
-  const bool there = std::filesystem::exists(path, error);
-  if (there && !is_conversation(path)) {
+  if (!ours && std::filesystem::exists(path, error) && !is_conversation(path)) {
     fail(ErrorCode::invalid_argument, "the file is there and is no conversation, {}, give another name or remove it", terminal_safe(path.string()));
   }
   const std::string text = conversation.to_json().dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -209,6 +209,27 @@ TEST_F(Conversations, WhatFailsLeavesTheHistoryAndTheEngineAlone) {
   EXPECT_EQ(conversation->answer({}).token_ids.size(), 16u) << "and the next one is answered";
 }
 
+// "Let me look." and then a call: the next prompt goes on from there, it does not put the text behind the result and end the turn.
+TEST_F(Conversations, TextBeforeACallStaysBeforeIt) {
+  const auto said = [&](const char* text) {
+    auto conversation = talk();
+    conversation->add_user("What time is it?");
+    Message call;
+    call.role = "assistant";
+    call.content = {.kind = Content::Kind::text, .text = text, .parts = {}, .value = {}};
+    call.tool_calls.push_back({.id = "1", .name = "now", .arguments = Json::object()});
+    conversation->add(call);
+    conversation->add_tool_result(call.tool_calls[0], "noon");
+    return conversation;
+  };
+  const auto with_text = said("Let me look.");
+  EXPECT_EQ(with_text->to_json()["messages"].size(), 3u) << "it is kept as one message";
+  const std::vector<TokenId> text = loaded_->tokenizer->encode("Let me look.", {.add_bos = false, .parse_special = false});
+  const int32_t longer = with_text->prompt_tokens() - said("")->prompt_tokens();
+  EXPECT_GT(longer, 0);
+  EXPECT_LE(longer, static_cast<int32_t>(text.size()) + 1) << "the text alone came to it: no end of the turn";
+}
+
 TEST_F(Conversations, SavedAndReadAgainItIsTheSame) {
   const auto conversation = talk();
   conversation->options().system = "Be brief.";
