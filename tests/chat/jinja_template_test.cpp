@@ -1,4 +1,5 @@
 #include "chat/jinja_template.h"
+#include "chat/foreign_templates.h"
 
 #include <gtest/gtest.h>
 
@@ -10,16 +11,6 @@
 
 namespace carat::test {
 namespace {
-
-bool have_rust() {
-  try {
-    run_template("", {});
-  } catch (const Error& error) {
-    return error.code() != ErrorCode::unsupported;
-  }
-  return true;
-}
-constexpr const char* kNoRust = "this build has no Rust (CARAT_RUST)";
 
 // The template that the tiny model carries: the spring revision.
 const std::string& spring_template() {

@@ -5,23 +5,13 @@
 
 #include "base/error.h"
 #include "chat/chat_cases.h"
+#include "chat/foreign_templates.h"
 #include "chat/jinja_template.h"
 #include "chat/published_templates.h"
 #include "text/vocabularies.h"
 
 namespace carat::test {
 namespace {
-
-constexpr const char* kNoRust = "this build has no Rust (CARAT_RUST)";
-
-bool have_rust() {
-  try {
-    run_template("", {});
-  } catch (const Error& error) {
-    return error.code() != ErrorCode::unsupported;
-  }
-  return true;
-}
 
 TokenizerPtr tiny_e2b() { return Tokenizer::load(std::filesystem::path(CARAT_SOURCE_DIR) / "tests/golden/models/tiny-e2b-Q4_K_M.gguf"); }
 
