@@ -10,4 +10,30 @@ std::byte* map_pages(size_t bytes);
 // The whole of what map_pages(bytes) gave.
 void unmap_pages(std::byte* pages, size_t bytes);
 
+// Pages with an owner.
+class PageBuffer {
+ public:
+  PageBuffer() = default;
+  ~PageBuffer() { release(); }
+  PageBuffer(const PageBuffer&) = delete;
+  PageBuffer& operator=(const PageBuffer&) = delete;
+
+  // At least so many bytes; what it held may be lost. Throws std::bad_alloc.
+  std::byte* reserve(size_t bytes) {
+    if (bytes <= bytes_) return data_;
+    release();
+    data_ = map_pages(bytes);
+    bytes_ = bytes;
+    return data_;
+  }
+  void release() {
+    if (bytes_ > 0) unmap_pages(data_, bytes_);
+    data_ = nullptr, bytes_ = 0;
+  }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
 }  // namespace carat

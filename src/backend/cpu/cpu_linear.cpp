@@ -6,7 +6,6 @@
 
 #include "backend/cpu/cpu_ops.h"
 #include "base/error.h"
-#include "base/pages.h"
 #include "kernels/pack.h"
 
 namespace carat {
@@ -23,19 +22,6 @@ std::shared_ptr<const std::byte> make_buffer(uint64_t bytes) {
   if (!p) fail(ErrorCode::exhausted, "weights: {} bytes cannot be had; use a smaller model or quantisation", bytes);
   return {p, [](const std::byte* q) { ::operator delete(const_cast<std::byte*>(q), std::align_val_t{64}); }};
 }
-
-class PageBuffer {
- public:
-  explicit PageBuffer(size_t bytes) : data_(map_pages(bytes)), bytes_(bytes) {}
-  ~PageBuffer() { unmap_pages(data_, bytes_); }
-  PageBuffer(const PageBuffer&) = delete;
-  PageBuffer& operator=(const PageBuffer&) = delete;
-  std::byte* data() const { return data_; }
-
- private:
-  std::byte* data_;
-  size_t bytes_;
-};
 
 }  // namespace
 
@@ -55,19 +41,19 @@ Linear CpuOps::place(const MatrixSource& source) {
   w.data = make_buffer(w.bytes);
   auto* data = const_cast<std::byte*>(w.data.get());
 
-  // A share of rows at a time through a small buffer for each worker: the file's pages are never mapped, so the peak is the panels plus this. The buffers are
-  // given back at the end: what a thread takes from malloc, malloc keeps for that thread.
+  // A share of rows at a time through a small buffer for each worker: the file's pages are never mapped, so the peak is the panels plus this. The buffers serve
+  // one matrix after the other and are given back before the first step: what a thread takes from malloc, malloc keeps for that thread.
   const int64_t share = (panels + 2 * pool_.num_threads() - 1) / (2 * pool_.num_threads());
   const int64_t grain = std::clamp<int64_t>(std::min<int64_t>(1 << 20, kPlaceBuffers / pool_.num_threads()) / (bytes_per_row * kLanes), 1, share);
   const auto buffer_bytes = static_cast<size_t>(grain * kLanes * bytes_per_row);
-  const PageBuffer buffers(buffer_bytes * static_cast<size_t>(pool_.num_threads()));
+  std::byte* const buffers = place_buffers_.reserve(buffer_bytes * static_cast<size_t>(pool_.num_threads()));
   std::mutex mutex;
   std::exception_ptr error;
   pool_.parallel_for(panels, grain, [&](int64_t begin, int64_t end, int worker) {
     try {
       const int64_t first = begin * kLanes;
       const int64_t n = std::min(end * kLanes, source.out) - first;
-      std::byte* rows = buffers.data() + static_cast<size_t>(worker) * buffer_bytes;
+      std::byte* rows = buffers + static_cast<size_t>(worker) * buffer_bytes;
       source.read(first, n, rows);
       for (int64_t p = begin; p < end; ++p) {
         const std::byte* lanes[kLanes] = {};

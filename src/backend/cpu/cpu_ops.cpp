@@ -26,6 +26,7 @@ void CpuOps::begin(KvStore& kv) {
   kv_ = &kv;
   arena_.begin();
   quantised_of_ = nullptr;
+  place_buffers_.release();
 }
 
 void CpuOps::begin_layer() {

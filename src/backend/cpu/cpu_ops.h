@@ -5,6 +5,7 @@
 #include "backend/ops.h"
 #include "backend/rope_table.h"
 #include "backend/step_arena.h"
+#include "base/pages.h"
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
 
@@ -75,6 +76,7 @@ class CpuOps final : public Ops {
   StepArena arena_;
   RopeTables ropes_;
   bool rehearsing_ = false;
+  PageBuffer place_buffers_;  // of place(), until the first step
   KvStore* kv_ = nullptr;
   const float* quantised_of_ = nullptr;
   kernels::QuantRows quantised_;
