@@ -8,12 +8,14 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
+#include "cli/suggest.h"
 
 namespace carat::cli {
 namespace {
@@ -55,6 +57,26 @@ void bind_environment(CLI::App& app) {
   for (CLI::App* group : app.get_subcommands([](CLI::App*) { return true; })) bind_environment(*group);
 }
 
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) names.insert(names.end(), option->get_lnames().begin(), option->get_lnames().end());
+  for (const CLI::App* group : app.get_subcommands([](const CLI::App*) { return true; })) {
+    const std::vector<std::string> more = option_names(*group);
+    names.insert(names.end(), more.begin(), more.end());
+  }
+  return names;
+}
+
+// "; did you mean --temperature?" for the first option that is not known; "": there is nothing to suggest.
+std::string suggestion(const CLI::App& app) {
+  for (const std::string& word : app.remaining()) {
+    if (!word.starts_with("--")) continue;
+    const std::string meant = nearest_word(std::string_view(word).substr(2, word.find('=') - 2), option_names(app));
+    return meant.empty() ? "" : fmt::format("; did you mean --{}?", meant);
+  }
+  return "";
+}
+
 int run_command(const Command& command, int argc, char** argv) {
   CLI::App app(std::string(command.summary), fmt::format("carat {}", command.name));
   app.set_help_flag("-h,--help", "print this help");
@@ -69,7 +91,8 @@ int run_command(const Command& command, int argc, char** argv) {
     flush_output();
     return kDone;
   } catch (const CLI::ParseError& error) {
-    return report(fmt::format("{}, in the arguments of carat {}, see carat {} --help", error.what(), command.name, command.name), kWrongUsage);
+    return report(fmt::format("{}{}, in the arguments of carat {}, see carat {} --help", error.what(), suggestion(app), command.name, command.name),
+                  kWrongUsage);
   }
   const int status = action();
   flush_output();
@@ -78,6 +101,11 @@ int run_command(const Command& command, int argc, char** argv) {
 
 int dispatch(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "";
+  if (name == "help" && argc == 3) {  // carat help run: carat run --help
+    std::string flag = "--help";
+    std::array<char*, 3> words = {argv[0], argv[2], flag.data()};
+    return dispatch(3, words.data());
+  }
   if (name == "--help" || name == "-h" || name == "help") {
     print(overview());
     flush_output();
@@ -98,7 +126,11 @@ int dispatch(int argc, char** argv) {
   for (const std::string_view planned : kPlanned) {
     if (planned == name) return report(fmt::format("the command is not there yet, {}, see carat --help for those that are", name), kWrongUsage);
   }
-  return report(fmt::format("there is no such command, {}, see carat --help", name), kWrongUsage);
+  std::vector<std::string> names;
+  for (const Command* command : all_commands()) names.emplace_back(command->name);
+  const std::string meant = nearest_word(name, names);
+  return report(fmt::format("there is no such command, {}, {}see carat --help", name, meant.empty() ? "" : fmt::format("did you mean {}? ", meant)),
+                kWrongUsage);
 }
 
 }  // namespace

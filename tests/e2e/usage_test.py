@@ -24,6 +24,15 @@ class Usage(ProgramTest):
             self.assertIn("CARAT_MAX_TOKENS", text, "every option is also a variable, and the help says so")
         self.assertRegex(self.ok("--version").decode(), r"\Acarat \d+\.\d+\.\d+\n\Z")
 
+    def test_what_was_meant_is_suggested(self):
+        self.assertIn("did you mean --temperature?", self.refused(2, "run", TINY_E2B, "x", "--temp", "0"))
+        self.assertIn("did you mean --max-tokens?", self.refused(2, "run", TINY_E2B, "x", "--max-token=3"))
+        self.assertNotIn("did you mean", self.refused(2, "run", TINY_E2B, "x", "--banana"))
+        self.assertIn("did you mean tokenize?", self.refused(2, "tokenise"))
+        self.assertNotIn("did you mean", self.refused(2, "banana"))
+        self.assertEqual(self.ok("help", "run"), self.ok("run", "--help"))
+        self.refused(2, "help", "banana")
+
     def test_no_command_prints_the_overview_to_stderr(self):
         result = carat()
         self.assertEqual((result.returncode, result.stdout), (2, b""))
