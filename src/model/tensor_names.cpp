@@ -36,6 +36,8 @@ constexpr std::pair<std::string_view, std::string_view> kLayer[] = {
     {"ffn_gate_inp.scale", "router.scale"},
     {"ffn_down_exps.scale", "router.per_expert_scale"},
     {"ffn_gate_up_exps.weight", "experts.gate_up_proj"},
+    {"ffn_gate_exps.weight", "experts.gate_proj"},
+    {"ffn_up_exps.weight", "experts.up_proj"},
     {"ffn_down_exps.weight", "experts.down_proj"},
     {"pre_ffw_norm_2.weight", "pre_feedforward_layernorm_2.weight"},
     {"post_ffw_norm_1.weight", "post_feedforward_layernorm_1.weight"},
@@ -62,6 +64,31 @@ std::string TensorNames::in_file(std::string_view canonical) const {
       if (rest == ours) return prefix_ + "layers." + std::string(layer) + "." + std::string(theirs);
   }
   return std::string(canonical);  // a tensor only GGUF files have
+}
+
+std::string TensorNames::factor_in_file(std::string_view canonical) const {
+  // In a GGUF the router has something else by that name, and is never NVFP4.
+  if (!hf_ && canonical.ends_with("ffn_gate_inp.weight")) return {};
+  std::string name = in_file(canonical);
+  if (name.ends_with(".weight")) name.resize(name.size() - std::string_view(".weight").size());
+  return name + ".scale";
+}
+
+std::string TensorNames::canonical(std::string_view in_file) const {
+  if (!hf_) return std::string(in_file);
+  if (in_file == "lm_head.weight") return "output.weight";
+  if (!in_file.starts_with(prefix_)) return {};
+  const std::string_view rest = in_file.substr(prefix_.size());
+  for (const auto& [ours, theirs] : kGlobal)
+    if (rest == theirs) return std::string(ours);
+  constexpr std::string_view kLayers = "layers.";
+  if (!rest.starts_with(kLayers)) return {};
+  const size_t dot = rest.find('.', kLayers.size());
+  if (dot == std::string_view::npos) return {};
+  const std::string_view layer = rest.substr(kLayers.size(), dot - kLayers.size()), part = rest.substr(dot + 1);
+  for (const auto& [ours, theirs] : kLayer)
+    if (part == theirs) return "blk." + std::string(layer) + "." + std::string(ours);
+  return {};
 }
 
 }  // namespace carat

@@ -13,6 +13,10 @@ class TensorNames {
   explicit TensorNames(const Checkpoint& checkpoint);
   // The name this checkpoint uses for a canonical one, whether or not it has the tensor.
   std::string in_file(std::string_view canonical) const;
+  // The other way: the canonical name of a tensor of this checkpoint; empty: it is not of the text model (a tower, an output head that is tied).
+  std::string canonical(std::string_view in_file) const;
+  // Where it keeps the factor of a matrix in NVFP4.
+  std::string factor_in_file(std::string_view canonical) const;
 
  private:
   bool hf_ = false;
