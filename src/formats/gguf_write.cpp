@@ -98,28 +98,36 @@ void GgufWriter::add_raw(std::string_view key, std::span<const std::byte> type_a
   ++num_keys_;
 }
 
-void GgufWriter::add_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape, std::span<const std::byte> data) {
+void GgufWriter::declare_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape) {
   const DTypeInfo& di = info(dtype);
   check(di.ggml_id >= 0, "this type does not exist in GGUF");
   check(shape.size() <= kMaxGgufRank && name.size() <= kMaxGgufTensorName, "GGUF tensors have at most 4 dimensions and names of 63 bytes");
   int64_t elements = 1;
   for (const int64_t n : shape) elements *= n;
-  check(elements % di.block_elems == 0 && static_cast<int64_t>(data.size()) == row_bytes(dtype, elements), "a tensor's data must fit its shape");
+  check(elements % di.block_elems == 0, "a tensor must be whole blocks");
   put_string(records_, name);
   put(records_, static_cast<uint32_t>(shape.size()));
   for (size_t i = shape.size(); i-- > 0;) put(records_, shape[i]);
   put(records_, di.ggml_id);
-  put(records_, uint64_t{data_.size()});
+  put(records_, data_bytes_);
+  data_bytes_ += (static_cast<uint64_t>(row_bytes(dtype, elements)) + alignment_ - 1) / alignment_ * alignment_;
+  ++num_tensors_;
+}
+
+void GgufWriter::add_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape, std::span<const std::byte> data) {
+  int64_t elements = 1;
+  for (const int64_t n : shape) elements *= n;
+  check(static_cast<int64_t>(data.size()) == row_bytes(dtype, elements), "a tensor's data must fit its shape");
+  declare_tensor(name, dtype, shape);
   put_bytes(data_, data);
   pad(data_, alignment_);
-  ++num_tensors_;
 }
 
 void GgufWriter::add_tensor(std::string_view name, const std::vector<int64_t>& shape, std::span<const float> data) {
   add_tensor(name, DType::f32, shape, std::as_bytes(data));
 }
 
-std::vector<std::byte> GgufWriter::bytes() const {
+std::vector<std::byte> GgufWriter::header() const {
   std::vector<std::byte> out;
   for (const char c : {'G', 'G', 'U', 'F'}) out.push_back(static_cast<std::byte>(c));
   put(out, uint32_t{3});
@@ -128,6 +136,12 @@ std::vector<std::byte> GgufWriter::bytes() const {
   put_bytes(out, keys_);
   put_bytes(out, records_);
   if (num_tensors_ > 0) pad(out, alignment_);
+  return out;
+}
+
+std::vector<std::byte> GgufWriter::bytes() const {
+  check(data_.size() == data_bytes_, "the data of tensors that were only declared is not here");
+  std::vector<std::byte> out = header();
   put_bytes(out, data_);
   return out;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Writes GGUF version 3. The whole file is made in memory: for small files, as tests and tools need them.
+// Writes GGUF version 3: the whole file in memory, for small ones; or its head alone, for a file whose tensors are written one after the other behind it.
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -43,6 +43,13 @@ class GgufWriter {
   void add_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape, std::span<const std::byte> data);
   void add_tensor(std::string_view name, const std::vector<int64_t>& shape, std::span<const float> data);
 
+  // A tensor whose data is written by the caller: behind header() in the order of these calls, each padded to the alignment. Not to be mixed with add_tensor().
+  void declare_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape);
+  // Everything before the data of the tensors, padded; and the bytes of that data, each tensor padded.
+  std::vector<std::byte> header() const;
+  uint64_t data_bytes() const { return data_bytes_; }
+  uint32_t alignment() const { return alignment_; }
+
   std::vector<std::byte> bytes() const;
   void write(const std::filesystem::path& path) const;  // atomically
 
@@ -57,6 +64,7 @@ class GgufWriter {
   uint64_t num_keys_ = 0;
   uint64_t num_tensors_ = 0;
   std::vector<std::byte> keys_;
+  uint64_t data_bytes_ = 0;
   std::vector<std::byte> records_;
   std::vector<std::byte> data_;
 };
