@@ -29,6 +29,7 @@ extern const Command kRenderCommand;
 extern const Command kParseCommand;
 extern const Command kInspectCommand;
 extern const Command kPlanCommand;
+extern const Command kQuantizeCommand;
 extern const Command kPullCommand;
 extern const Command kListCommand;
 extern const Command kRmCommand;

@@ -6,8 +6,9 @@
 namespace carat::cli {
 
 std::span<const Command* const> all_commands() {
-  static constexpr std::array kCommands = {&kRunCommand,  &kScoreCommand, &kTokenizeCommand, &kRenderCommand, &kParseCommand,  &kInspectCommand,
-                                           &kPlanCommand, &kPullCommand,  &kListCommand,     &kRmCommand,     &kDoctorCommand, &kCompletionCommand};
+  static constexpr std::array kCommands = {&kRunCommand,     &kScoreCommand,  &kTokenizeCommand,  &kRenderCommand, &kParseCommand,
+                                           &kInspectCommand, &kPlanCommand,   &kQuantizeCommand,  &kPullCommand,   &kListCommand,
+                                           &kRmCommand,      &kDoctorCommand, &kCompletionCommand};
   return kCommands;
 }
 
