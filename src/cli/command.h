@@ -24,6 +24,7 @@ struct Command {
 std::span<const Command* const> all_commands();
 extern const Command kRunCommand;
 extern const Command kScoreCommand;
+extern const Command kBenchCommand;
 extern const Command kTokenizeCommand;
 extern const Command kRenderCommand;
 extern const Command kParseCommand;

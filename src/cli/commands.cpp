@@ -7,7 +7,7 @@ namespace carat::cli {
 
 std::span<const Command* const> all_commands() {
   static constexpr std::array kCommands = {&kRunCommand,     &kScoreCommand,  &kTokenizeCommand,  &kRenderCommand, &kParseCommand,
-                                           &kInspectCommand, &kPlanCommand,   &kQuantizeCommand,  &kPullCommand,   &kListCommand,
+                                           &kInspectCommand, &kPlanCommand, &kQuantizeCommand,   &kBenchCommand,     &kPullCommand,   &kListCommand,
                                            &kRmCommand,      &kDoctorCommand, &kCompletionCommand};
   return kCommands;
 }

@@ -122,8 +122,8 @@ LoadOptions load_options(const ModelOptions& options, const EngineOptions& engin
   return load;
 }
 
-Session open_session(const ModelOptions& options) {
-  const EngineOptions engine = engine_options(options, 1);
+Session open_session(const ModelOptions& options, int32_t sequences) {
+  const EngineOptions engine = engine_options(options, sequences);
   const std::string path = resolve_model(options.model, options.resolve).string();
   const auto start = std::chrono::steady_clock::now();
   Session session;

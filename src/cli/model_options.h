@@ -27,7 +27,7 @@ struct ModelOptions {
 // Declares MODEL and the options above. `options` must outlive the parsing.
 void add_model_options(CLI::App& app, ModelOptions& options);
 
-// A loaded model with an engine for one sequence at a time. The engine goes first when it is destroyed.
+// A loaded model with an engine. The engine goes first when it is destroyed.
 struct Session {
   std::unique_ptr<LoadedModel> loaded;
   std::unique_ptr<Engine> engine;
@@ -40,7 +40,7 @@ struct Session {
 EngineOptions engine_options(const ModelOptions& options, int32_t sequences);
 LoadOptions load_options(const ModelOptions& options, const EngineOptions& engine);
 // Shows progress on stderr if that is a terminal. Fails like Checkpoint::open, load_model and Engine; and with exhausted when --mem-limit is too small.
-Session open_session(const ModelOptions& options);
+Session open_session(const ModelOptions& options, int32_t sequences = 1);
 
 // Peak resident memory of this process so far (VmHWM), and what is resident now (VmRSS); 0 when the system does not tell.
 uint64_t peak_memory_bytes();

@@ -20,6 +20,7 @@ inline constexpr int kTileK = 256;         // k of one unpacked tile of a panel
 inline constexpr int kTilePositions = 32;  // positions a K/V tile
 inline constexpr int kSplit = 256;         // positions a split of attention; splits count from position 0
 inline constexpr int kMaxHeadDim = 1024;
+inline constexpr int kReadWays = 3;  // of read_bytes
 
 // Rows of activations as int8. k is a multiple of 32. value = scale * q.
 //   scale[r][g] = amax / 127 over the 32 elements, q = round to nearest even (x * (127 / amax)); amax 0 (or 127 / amax too
@@ -135,6 +136,11 @@ struct KernelTable {
   // One position of one kv head into its tiles, f16 (round to nearest even), q8_0 (as quantise_rows) or f32. slot = position % 32.
   void (*store_k)(const float* k, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile);  // K or n: [head_dim][32]
   void (*store_v)(const float* v, int64_t head_dim, DType kv_dtype, int64_t slot, std::byte* tile);  // [32][head_dim]
+
+  // What this instruction set can do at best, one thread. The first two give the operations they did (2 a multiply-add), in registers.
+  int64_t (*spin_f32)(int64_t turns);                          // multiply-adds
+  int64_t (*spin_int8)(int64_t turns);                         // dots of bytes, widened to int32 at every step; turns at most 2^24
+  void (*read_bytes)(const std::byte* p, int64_t n, int way);  // n a multiple of 4096; way below kReadWays: the same bytes in another order of access
 };
 
 // The tables built into this program that this CPU can run, best last; `scalar` is always first.

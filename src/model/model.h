@@ -20,6 +20,7 @@ class Model {
   ~Model();
 
   const ModelConfig& config() const { return *config_; }
+  const Weights& weights() const { return *weights_; }
   KvLayout kv_layout(DType dtype) const;
   uint64_t weight_bytes() const;               // resident
   uint64_t per_layer_embedding_bytes() const;  // in the file, never resident

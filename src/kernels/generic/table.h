@@ -6,6 +6,7 @@
 #include "kernels/generic/matmul_quant.h"
 #include "kernels/generic/norm.h"
 #include "kernels/generic/quantise_rows.h"
+#include "kernels/generic/roofline.h"
 #include "kernels/kernels.h"
 
 namespace carat::kernels {
@@ -32,6 +33,9 @@ constexpr KernelTable make_table(const char* name) {
       .attend_finish = attend_finish<S>,
       .store_k = store_k<S>,
       .store_v = store_v<S>,
+      .spin_f32 = spin_f32<S>,
+      .spin_int8 = spin_int8<S>,
+      .read_bytes = read_bytes<S>,
   };
 }
 

@@ -1,0 +1,89 @@
+// carat bench: how fast a model runs here, and how far that is from what the machine allows.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/thread_pool.h"
+#include "cli/bench_report.h"
+#include "cli/bench_run.h"
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/doctor_machine.h"
+#include "cli/model_options.h"
+
+namespace carat::cli {
+namespace {
+
+constexpr double kSecondsARoof = 0.5;
+
+struct Options {
+  BenchOptions bench;
+  bool json = false;
+};
+
+int run(Options& options) {
+  const auto start = std::chrono::steady_clock::now();
+  BenchOptions& bench = options.bench;
+  bench.model.ctx = bench_ctx(bench);
+  Session session = open_session(bench.model, bench.parallel);
+  BenchResult result;
+  result.load_seconds = session.load_seconds;
+  first_token(session);
+  result.first_token_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.prefill = measure_prefill(session, bench);
+  result.decode = measure_decode(session, bench);
+  result.peak_memory = peak_memory_bytes();
+
+  const bool plain = bench.model.backend == "ref";  // one thread, f32
+  result.ctx = session.engine->ctx();
+  const MachineInfo machine = read_machine();
+  result.cpu = machine.cpu;
+  result.threads = plain ? 1 : bench.model.threads > 0 ? bench.model.threads : default_num_threads();
+  const kernels::KernelTable& table = *kernels::find_table(plain ? "scalar" : bench.model.isa.c_str());
+  result.isa = plain ? "ref" : table.name;
+  result.roofline = measure_roofline(table, result.threads, machine.memory_available, kSecondsARoof);
+  if (options.json) {
+    print_json(bench_json(bench, result));
+  } else {
+    print(bench_text(bench, result));
+  }
+  return 0;
+}
+
+Action setup(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  BenchOptions& bench = options->bench;
+  constexpr int32_t kMost = 1 << 24;
+  add_model_options(app, bench.model);
+  app.remove_option(app.get_option("--ctx"));  // what the measurement needs, no more
+  const auto number = [&app](const char* names, int32_t& value, int32_t least, int32_t most, const char* what, const char* type) {
+    app.add_option(names, value, what)->check(CLI::Range(least, most))->type_name(type)->capture_default_str();
+  };
+  number("-p,--prompt", bench.prompt, 0, kMost, "tokens of the prompt that is computed; 0: none", "N");
+  number("-n,--tokens", bench.tokens, 0, kMost, "tokens that are decoded, of each sequence; 0: none", "N");
+  number("--depth", bench.depth, 0, kMost, "tokens in the cache before both", "D");
+  number("--parallel", bench.parallel, 1, 512, "sequences that decode together", "S");
+  number("--repeat", bench.repeat, 1, 1000, "times that each is measured; the median counts", "R");
+  app.add_flag("--json", options->json, "one JSON document");
+  return [options] { return run(*options); };
+}
+
+}  // namespace
+
+const Command kBenchCommand = {
+    "bench", "tokens per second, and how far that is from what this machine allows",
+    "Examples:\n"
+    "  carat bench gemma3:270m\n"
+    "  carat bench model.gguf -p 512 -n 128 --depth 4096\n"
+    "  carat bench model.gguf --parallel 8 --json | jq .decode\n\n"
+    "Measured on the engine that all commands use, with random token ids, greedy, never ending early, after a warm-up: prefill is the\n"
+    "time from handing over -p tokens to the first token of the answer (logits are computed for the last one only), behind --depth\n"
+    "tokens that lie in the cache; decode the time of the -n steps after it, the tokens of all sequences counted. The first token's\n"
+    "time counts from the command's start: loading and a prompt of one short sentence. Peak memory is VmHWM.\n"
+    "What the machine allows is measured in the same run, with the same threads and instructions: reading a buffer far beyond the\n"
+    "caches, multiply-adds in registers, in f32 and of bytes. Prefill's share: its operations (of matrices and attention, 2 a\n"
+    "multiply-add) at that speed, by the time it took. Decode's: the bytes of weights and cache that a step must read, by the time.",
+    setup};
+
+}  // namespace carat::cli

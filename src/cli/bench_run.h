@@ -1,0 +1,42 @@
+#pragma once
+// The measurements of carat bench, on an engine as every command uses it.
+#include <cstdint>
+#include <vector>
+
+#include "cli/model_options.h"
+#include "model/work.h"
+
+namespace carat::cli {
+
+struct BenchOptions {
+  ModelOptions model;
+  int32_t prompt = 512;  // tokens; 0: prefill is not measured
+  int32_t tokens = 128;  // decoded by each sequence; 0: decode is not measured
+  int32_t depth = 0;     // tokens in the cache before either, of each sequence
+  int32_t parallel = 1;  // sequences that decode together
+  int32_t repeat = 3;
+};
+
+// The context a sequence needs: depth, then prompt or tokens, then the token that ends the prompt.
+int32_t bench_ctx(const BenchOptions& options);
+
+// What was measured of a phase; `seconds` is empty when it was not.
+struct Phase {
+  std::vector<double> seconds;  // of each repeat
+  int64_t tokens = 0;           // a repeat, of all sequences together
+  int64_t steps = 0;            // a repeat
+  Work work;                    // a repeat
+
+  double median_seconds() const;
+};
+
+// Answers a short sentence with one token.
+void first_token(Session& session);
+
+// Prefill of the first sequence behind its depth, which lies in the cache, fills it and takes no part in the time; warmed up by one repeat.
+Phase measure_prefill(Session& session, const BenchOptions& options);
+// Decoding of all sequences together, from the token after the prompt's on: what every step takes, sampling included. Warmed up by a few tokens.
+// Fails with exhausted when the cache does not hold all sequences at once.
+Phase measure_decode(Session& session, const BenchOptions& options);
+
+}  // namespace carat::cli
