@@ -6,9 +6,9 @@
 namespace carat::cli {
 
 std::span<const Command* const> all_commands() {
-  static constexpr std::array kCommands = {&kRunCommand,     &kScoreCommand,  &kTokenizeCommand,  &kRenderCommand, &kParseCommand,
-                                           &kInspectCommand, &kPlanCommand, &kQuantizeCommand,   &kBenchCommand,     &kPullCommand,   &kListCommand,
-                                           &kRmCommand,      &kDoctorCommand, &kCompletionCommand};
+  static constexpr std::array kCommands = {&kRunCommand,     &kScoreCommand, &kTokenizeCommand, &kRenderCommand,    &kParseCommand,
+                                           &kInspectCommand, &kPlanCommand,  &kQuantizeCommand, &kBenchCommand,     &kPullCommand,
+                                           &kListCommand,    &kRmCommand,    &kDoctorCommand,   &kCompletionCommand};
   return kCommands;
 }
 

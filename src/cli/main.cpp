@@ -23,7 +23,7 @@ namespace {
 constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130;
 
 // Named in the plan; they get a better answer than "unknown".
-constexpr std::array<std::string_view, 6> kPlanned = {"serve", "finetune", "merge", "eval", "routes"};
+constexpr std::array<std::string_view, 5> kPlanned = {"serve", "finetune", "merge", "eval", "routes"};
 
 int report(std::string_view message, int status) {
   std::string line = terminal_safe(message);

@@ -29,10 +29,10 @@ int64_t spin_f32(int64_t turns) {
 // A tile of rows x panels like the kernels' own, widened to int32 at every step: the codes stay in registers, a row's four bytes come broadcast.
 template <class S>
 int64_t spin_int8(int64_t turns) {
-  // Where a dot is one instruction its sums wait for themselves: ten keep two units of five cycles busy. Else eight do, more find no registers, and several steps a
-  // turn would let the compiler add up products first.
+  // Where a dot is one instruction its sums wait for themselves: ten keep two units of five cycles busy. Else only additions do: six find registers, and with
+  // several steps a turn the compiler would add up products first.
   constexpr bool kOneInstruction = S::flush_every(1) == 1;
-  constexpr int kRows = S::kQuantRows == 1 ? 1 : kOneInstruction ? 5 : 4, kPanels = S::kQuantPanels, kStepsATurn = kOneInstruction ? 8 : 1;
+  constexpr int kRows = S::kQuantRows == 1 ? 1 : kOneInstruction ? 5 : 3, kPanels = S::kQuantPanels, kStepsATurn = kOneInstruction ? 8 : 1;
   const int32_t nothing = 0;
   int8_t rows[kRows][4];
   uint8_t codes[kPanels][64];
