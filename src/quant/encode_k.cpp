@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "quant/encode_blocks.h"
+#include "quant/lanes.h"
 #include "quant/scale_search.h"
 #include "tensor/dequantise.h"
 
@@ -16,7 +17,6 @@ constexpr int kMostRuns = 16;
 constexpr int kRefits = 2;
 
 float to_f16(float v) { return f16_to_f32(f32_to_f16(v)); }
-int nearest_int(float v) { return static_cast<int>(std::nearbyint(v)); }
 
 // value = d * scale[run] * q - dmin * min[run]
 struct Blocked {
@@ -68,8 +68,8 @@ class Encoder {
 
   void round_scales(Blocked& b) const {
     for (int r = 0; r < s_.runs; ++r) {
-      const int scale = b.d != 0 ? std::clamp(nearest_int(fits_[r].scale / b.d), s_.least_scale, s_.most_scale) : 0;
-      const int min = b.dmin != 0 ? std::clamp(nearest_int(fits_[r].min / b.dmin), 0, s_.most_scale) : 0;
+      const int scale = b.d != 0 ? nearest_in(fits_[r].scale / b.d, s_.least_scale, s_.most_scale) : 0;
+      const int min = b.dmin != 0 ? nearest_in(fits_[r].min / b.dmin, 0, s_.most_scale) : 0;
       b.scale[r] = scale, b.min[r] = min;
       float best = error(b, r, scale, min);
       const auto attempt = [&](int other_scale, int other_min) {

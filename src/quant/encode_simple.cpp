@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "quant/encode_blocks.h"
+#include "quant/lanes.h"
 #include "quant/scale_search.h"
 #include "tensor/dequantise.h"
 
@@ -30,13 +31,17 @@ float extreme_of(const float* x) {
 // q = trunc((x + offset) * inverse + shift), at most `most`. What the reference does: adding first keeps all of it positive.
 void truncate(const float* x, float offset, float scale, float shift, int most, uint8_t* q) {
   const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  for (int i = 0; i < kBlock; ++i) q[i] = static_cast<uint8_t>(std::clamp(static_cast<int>((x[i] + offset) * inverse + shift), 0, most));
+  for (int i = 0; i < kBlock; ++i) {
+    const float v = (x[i] + offset) * inverse + shift;
+    q[i] = static_cast<uint8_t>(v < static_cast<float>(most) ? v > 0 ? static_cast<int>(v) : 0 : v >= 0 ? most : 0);
+  }
 }
 
 // The integers that are best for a scale as it is stored, from `low` (which is stored as 0).
 void nearest(const float* x, float scale, float min, float low, float high, uint8_t* q) {
   const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  for (int i = 0; i < kBlock; ++i) q[i] = static_cast<uint8_t>(std::clamp(std::nearbyint((x[i] + min) * inverse), low, high) - low);
+  for (int i = 0; i < kBlock; ++i)
+    q[i] = static_cast<uint8_t>(nearest_in((x[i] + min) * inverse, static_cast<int>(low), static_cast<int>(high)) - static_cast<int>(low));
 }
 
 uint16_t scale_and_codes(const float* x, const float* w, float low, float high, uint8_t* q) {

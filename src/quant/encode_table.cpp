@@ -97,8 +97,7 @@ float from_ue4m3(int code) {
 }
 int nearest_ue4m3(float v) {
   const int exponent = std::clamp(v > 0 ? std::ilogb(v) : -9, -6, 8);
-  const int code = ((exponent + 6) << 3) + static_cast<int>(std::nearbyint(std::ldexp(v, 3 - exponent)));
-  return std::clamp(code, 1, 0x7E);
+  return std::clamp(((exponent + 6) << 3) + nearest_in(std::ldexp(v, 3 - exponent), 0, 16), 1, 0x7E);
 }
 
 float largest_of(const float* x, int n) {
@@ -125,7 +124,7 @@ void encode_block(BlockIQ4_XS& b, const float* x, const float* w) {
   b.scales_h = 0;
   std::fill_n(b.scales_l, 4, uint8_t{0});
   for (int s = 0; s < 8; ++s) {
-    const int start = d != 0 ? std::clamp(static_cast<int>(std::nearbyint(scale[s] / d)), -32, 31) : 0;
+    const int start = d != 0 ? nearest_in(scale[s] / d, -32, 31) : 0;
     int best = start;
     float error = table_error<Iq4>({x + 32 * s, w + 32 * s, 32}, d * static_cast<float>(start));
     for (const int other : {start - 1, start + 1}) {

@@ -10,10 +10,14 @@
 namespace carat::quant {
 namespace {
 
-// "tiny-gemma3" -> "Tiny Gemma3"
+// "tiny-gemma3" -> "Tiny Gemma3". A folder of the store has a commit for a name; the repository is above it.
 std::string readable_name(const std::filesystem::path& path) {
-  std::string name = path.filename().string();
-  if (name.empty()) name = path.parent_path().filename().string();
+  const std::filesystem::path folder = path.has_filename() ? path : path.parent_path();
+  std::string name = folder.filename().string();
+  if (folder.parent_path().filename() == "snapshots") {
+    name = folder.parent_path().parent_path().filename().string();  // models--OWNER--REPO
+    if (const size_t at = name.rfind("--"); at != std::string::npos) name = name.substr(at + 2);
+  }
   bool start = true;
   for (char& c : name) {
     if (c == '-' || c == '_' || c == ' ') {

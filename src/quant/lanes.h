@@ -1,5 +1,6 @@
 #pragma once
 // Four floats at once, for the searches of the encoders: plain arithmetic that every 64-bit CPU has, so that results are the same everywhere.
+#include <cmath>
 #include <cstring>
 
 namespace carat::quant {
@@ -16,10 +17,17 @@ inline float sum4(F4 v) { return (v[0] + v[2]) + (v[1] + v[3]); }
 
 // To the nearest integer, ties to even, for magnitudes below 2^22: adding 1.5 * 2^23 leaves no bits below 1.
 inline F4 round4(F4 v) { return (v + 12582912.0f) - 12582912.0f; }
+// NaN becomes low.
 inline F4 clamp4(F4 v, float low, float high) {
   const F4 lo = F4{} + low, hi = F4{} + high;
-  v = v < lo ? lo : v;
-  return v > hi ? hi : v;
+  v = v > lo ? v : lo;
+  return v < hi ? v : hi;
+}
+
+// The nearest integer in [low, high]; NaN gives low.
+inline int nearest_in(float v, int low, int high) {
+  if (!(v > static_cast<float>(low))) return low;
+  return v < static_cast<float>(high) ? static_cast<int>(std::nearbyint(v)) : high;
 }
 
 }  // namespace carat::quant

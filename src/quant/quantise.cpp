@@ -23,12 +23,13 @@ constexpr float kLargestE2m1 = 6;
 
 std::string factor_name(const std::string& matrix) { return matrix.substr(0, matrix.size() - std::string_view("weight").size()) + "scale"; }
 
-// llama.cpp looks for a factor behind these.
-bool takes_factor(std::string_view name) {
+// llama.cpp multiplies by a factor of these; of Gemma 3's feed-forward it reads the factors and leaves them out.
+bool takes_factor(const Source& source, std::string_view name) {
   if (!name.starts_with("blk.") || !name.ends_with(".weight")) return false;
-  for (const std::string_view part : {"attn_q.", "attn_k.", "attn_v.", "attn_output.", "ffn_gate.", "ffn_up.", "ffn_down."})
-    if (name.find(part) != std::string_view::npos) return true;
-  return false;
+  const auto any_of = [&](std::initializer_list<std::string_view> parts) {
+    return std::any_of(parts.begin(), parts.end(), [&](std::string_view part) { return name.find(part) != std::string_view::npos; });
+  };
+  return any_of({"attn_q.", "attn_k.", "attn_v.", "attn_output."}) || (source.architecture == "gemma4" && any_of({"ffn_gate.", "ffn_up.", "ffn_down."}));
 }
 
 void declare(const Plan& plan, GgufWriter& head) {
@@ -218,7 +219,7 @@ Plan make_plan(const Source& source, const Recipe& recipe, std::span<const TypeO
     PlannedTensor t;
     t.source = &source.tensors[i], t.type = types[i];
     t.elements = t.source->rows() * t.source->cols();
-    t.own_factor = t.type.type == DType::nvfp4 && !t.copied() && takes_factor(t.source->name);
+    t.own_factor = t.type.type == DType::nvfp4 && !t.copied() && takes_factor(source, t.source->name);
     t.bytes = static_cast<uint64_t>(row_bytes(t.type.type, t.source->cols()) * t.source->rows()) + (t.own_factor ? sizeof(float) : 0) +
               (t.copied() ? t.source->factor.size() * sizeof(float) : 0);
     plan.fallbacks += t.type.type != t.type.wanted;

@@ -97,6 +97,7 @@ void read_gguf_tensors(Source& source) {
   const Checkpoint& c = *source.checkpoint;
   const auto arch = c.meta_string("general.architecture");
   if (!arch) fail(ErrorCode::corrupt, "{}: metadata key general.architecture is missing; the file is not a complete model", c.path().string());
+  source.architecture = *arch;
   source.model.num_layers = first_int(c, *arch + ".block_count", 0);
   source.model.num_experts = first_int(c, *arch + ".expert_count", 0);
   const int64_t heads = first_int(c, *arch + ".attention.head_count", 1), kv_heads = first_int(c, *arch + ".attention.head_count_kv", heads);

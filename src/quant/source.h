@@ -36,7 +36,8 @@ struct Source {
   std::shared_ptr<const Checkpoint> checkpoint;
   std::vector<SourceTensor> tensors;  // in the order of the file
   ModelShape model;
-  bool quantised = false;  // some of it has lost precision before
+  std::string architecture;  // general.architecture of the new file
+  bool quantised = false;    // some of it has lost precision before
 
   // Fails as Checkpoint::open does, and with corrupt or unsupported, naming tensor or key.
   static Source open(const std::filesystem::path& path);

@@ -66,6 +66,7 @@ void check_complete(const Source& source, const TensorNames& names) {
 void read_folder_tensors(Source& source) {
   const Checkpoint& c = *source.checkpoint;
   const std::unique_ptr<ModelConfig> config = read_config(c);
+  source.architecture = config->architecture;
   source.model.num_layers = config->num_hidden_layers;
   source.model.num_experts = config->num_experts;
   source.model.heads_per_kv_head = config->layers[0].attn.num_attention_heads / config->layers[0].attn.num_key_value_heads;
