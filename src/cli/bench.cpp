@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/error.h"
 #include "base/thread_pool.h"
 #include "cli/bench_report.h"
 #include "cli/bench_run.h"
@@ -15,7 +16,7 @@
 namespace carat::cli {
 namespace {
 
-constexpr double kSecondsARoof = 0.5;
+constexpr double kSecondsARoof = 0.4;
 
 struct Options {
   BenchOptions bench;
@@ -25,8 +26,9 @@ struct Options {
 int run(Options& options) {
   const auto start = std::chrono::steady_clock::now();
   BenchOptions& bench = options.bench;
+  if (bench.prompt == 0 && bench.tokens == 0) fail(ErrorCode::invalid_argument, "there is nothing to measure, -p 0 and -n 0, give one of them tokens");
   bench.model.ctx = bench_ctx(bench);
-  Session session = open_session(bench.model, bench.parallel);
+  Session session = open_session(bench.model, bench_room(bench));
   BenchResult result;
   result.load_seconds = session.load_seconds;
   first_token(session);

@@ -141,6 +141,12 @@ double decode_once(Bench& bench, const BenchOptions& options, int32_t tokens) {
 
 int32_t bench_ctx(const BenchOptions& options) { return options.depth + std::max(options.prompt, options.tokens + 1) + 1; }
 
+int32_t bench_room(const BenchOptions& options) {
+  constexpr int32_t kLargestBlock = 4096;
+  const int32_t spare_blocks = options.parallel - 1, blocks = std::max(1, bench_ctx(options) / kLargestBlock);  // of a sequence, at least
+  return options.parallel + (spare_blocks + blocks - 1) / blocks;
+}
+
 double Phase::median_seconds() const {
   std::vector<double> sorted = seconds;
   std::sort(sorted.begin(), sorted.end());

@@ -19,6 +19,8 @@ struct BenchOptions {
 
 // The context a sequence needs: depth, then prompt or tokens, then the token that ends the prompt.
 int32_t bench_ctx(const BenchOptions& options);
+// The sequences an engine is to have room for, so that all of them are admitted at once: the scheduler wants a block to spare for each that runs.
+int32_t bench_room(const BenchOptions& options);
 
 // What was measured of a phase; `seconds` is empty when it was not.
 struct Phase {

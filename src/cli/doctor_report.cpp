@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "cli/doctor_machine.h"
-#include "cli/doctor_rates.h"
 #include "cli/model_name.h"
+#include "cli/roofline.h"
 #include "hub/late_library.h"
 #include "hub/settings.h"
 #include "hub/store.h"
@@ -151,7 +151,8 @@ void advise(const MachineInfo& m, const Json& store, const Json& parts, std::vec
 
 Json rates_of(const MachineInfo& m, std::vector<std::string>& advice) {
   try {
-    const MachineRates r = measure_rates(m.memory_available);
+    constexpr double kSecondsEach = 0.15;  // an impression; carat bench takes longer
+    const Roofline r = measure_roofline(*kernels::find_table(""), m.usable_threads, m.memory_available, kSecondsEach);
     return {{"brief", true},
             {"threads", r.threads},
             {"read_gb_per_s", r.read_gb_per_s},

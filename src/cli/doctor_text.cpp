@@ -54,7 +54,7 @@ std::string speeds(const Json& rates) {
   if (!rates.is_object()) return "";
   return line("memory speed", fmt::format("{:.1f} GB/s read", rates["read_gb_per_s"].get<double>())) +
          line("arithmetic",
-              fmt::format("{:.0f} G/s in f32, {:.0f} G/s in int8 on 4-bit weights", rates["f32_gflops"].get<double>(), rates["int8_gops"].get<double>())) +
+              fmt::format("{:.0f} G/s in f32, {:.0f} G/s in int8, at most", rates["f32_gflops"].get<double>(), rates["int8_gops"].get<double>())) +
          line("", fmt::format("measured in {:.1f} s with {} threads: an impression", rates["seconds"].get<double>(), rates["threads"].get<int>()));
 }
 

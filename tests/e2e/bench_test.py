@@ -1,0 +1,102 @@
+"""carat bench: what it reports adds up, follows its options, and is refused where it cannot be measured."""
+import os
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+from program import PROGRAM, SHARED, TINY_E2B, TINY_GEMMA3, ProgramTest, environment
+
+KEYS = {"model", "cpu", "isa", "threads", "prefill", "decode", "load_s", "first_token_s", "peak_rss_bytes", "roofline"}
+SANITIZED = bool(os.environ.get("CARAT_SANITIZED"))   # kernels and roofline are not slowed down alike then
+QUICK = ("-p", 48, "-n", 12, "--repeat", 2)
+
+
+class Bench(ProgramTest):
+    def bench(self, model, *options):
+        return self.ok_json("bench", model, *QUICK, *options, "--json")
+
+    def test_the_report_adds_up(self):
+        for model in (TINY_E2B, TINY_GEMMA3):
+            r = self.bench(model, "--threads", 1)
+            self.assertLessEqual(KEYS, set(r))
+            self.assertEqual((r["model"], r["threads"], r["ctx"], r["kv"]), (str(model), 1, 49, "f16"))
+            prefill, decode, roof = r["prefill"], r["decode"], r["roofline"]
+            self.assertEqual((prefill["tokens"], prefill["steps"], decode["tokens"], decode["steps"]), (48, 1, 12, 12))
+            for phase in (prefill, decode):
+                self.assertAlmostEqual(phase["tokens_per_s"], phase["tokens"] / phase["seconds"], delta=1e-6 * phase["tokens_per_s"])
+                self.assertLessEqual(phase["lowest"], phase["tokens_per_s"])
+                self.assertGreaterEqual(phase["highest"], phase["tokens_per_s"])
+                share = (phase["int8_ops"] / roof["int8_gops"] + phase["f32_ops"] / roof["gflops"]) / 1e9 / phase["seconds"]
+                self.assertAlmostEqual(phase["flops_share"], share, delta=1e-6 * share)
+                self.assertTrue(0 < share < (1e9 if SANITIZED else 1.2), share)
+            share = decode["bytes_per_token"] * decode["steps"] / decode["seconds"] / roof["read_gb_per_s"] / 1e9
+            self.assertAlmostEqual(decode["bandwidth_share"], share, delta=1e-6 * share)
+            self.assertGreater(r["load_s"], 0)
+            self.assertGreater(r["first_token_s"], r["load_s"])
+            self.assertLess(r["peak_rss_bytes"], roof["read_bytes"], "the buffer of the roofline is no part of the peak")
+
+    def test_depth_is_filled_and_found(self):
+        shallow, deep = self.bench(TINY_GEMMA3), self.bench(TINY_GEMMA3, "--depth", 256)
+        self.assertEqual(deep["ctx"], shallow["ctx"] + 256)
+        self.assertEqual(deep["prefill"]["tokens"], 48, "the depth is not computed again")
+        self.assertEqual(deep["decode"]["tokens"], 12)
+        self.assertEqual(deep["prefill"]["int8_ops"], shallow["prefill"]["int8_ops"])
+        self.assertGreater(deep["prefill"]["f32_ops"], shallow["prefill"]["f32_ops"], "attention sees more")
+        self.assertGreater(deep["decode"]["bytes_per_token"], shallow["decode"]["bytes_per_token"])
+        # A depth that is no whole number of blocks: the rest of it is computed, and counted, with the prompt.
+        self.assertEqual(self.bench(TINY_GEMMA3, "--depth", 10)["prefill"]["tokens"], 58)
+
+    def test_sequences_decode_together(self):
+        one, four = self.bench(TINY_E2B), self.bench(TINY_E2B, "--parallel", 4, "--depth", 64)
+        self.assertEqual((four["parallel"], four["decode"]["tokens"], four["decode"]["steps"]), (4, 48, 12))
+        self.assertEqual(four["decode"]["int8_ops"], 4 * one["decode"]["int8_ops"])
+        self.assertLess(four["decode"]["bytes_per_token"], 2 * one["decode"]["bytes_per_token"], "weights are read once for all")
+
+    def test_a_phase_can_be_left_out(self):
+        r = self.ok_json("bench", TINY_GEMMA3, "-p", 0, "-n", 4, "--repeat", 1, "--json")
+        self.assertEqual((r["prefill"]["tokens_per_s"], r["prefill"]["flops_share"]), (None, None))
+        self.assertGreater(r["decode"]["tokens_per_s"], 0)
+        r = self.ok_json("bench", TINY_GEMMA3, "-p", 4, "-n", 0, "--repeat", 1, "--json")
+        self.assertEqual((r["decode"]["tokens_per_s"], r["decode"]["bytes_per_token"], r["decode"]["bandwidth_share"]), (None, None, None))
+        self.assertGreater(r["prefill"]["tokens_per_s"], 0)
+
+    def test_every_kind_of_cache_instructions_and_backend(self):
+        kv = {name: self.bench(TINY_GEMMA3, "--kv", name, "--depth", 64)["decode"]["bytes_per_token"] for name in ("q8", "f16", "f32")}
+        self.assertTrue(kv["q8"] < kv["f16"] < kv["f32"], kv)
+        self.assertEqual(self.bench(TINY_GEMMA3, "--isa", "scalar")["isa"], "scalar")
+        plain = self.bench(TINY_GEMMA3, "--backend", "ref")
+        self.assertEqual((plain["isa"], plain["threads"]), ("ref", 1))
+
+    def test_a_mixture_of_experts(self):
+        model = SHARED / "golden/models/tiny-26b/gguf/model-Q4_K_M.gguf"
+        if not model.exists():
+            raise unittest.SkipTest(f"{model} is not here (set CARAT_SHARED)")
+        bytes_of = lambda s: self.bench(model, "--parallel", s)["decode"]["bytes_per_token"]
+        self.assertTrue(bytes_of(1) < bytes_of(4), "rows together use more experts")
+
+    def test_for_people(self):
+        text = self.ok("bench", TINY_GEMMA3, *QUICK, "--parallel", 2, "--depth", 32).decode()
+        for line in (r"prefill 48 +[\d.]+ tokens/s \([\d.]+ to [\d.]+\) +\d+ % of what the arithmetic allows", r"decode 12 +.*% of what the memory allows, 2 sequences together",
+                     r"a step reads +[\d.]+ [KM]iB", r"load +[\d.]+ s", r"first token +[\d.]+ s", r"peak memory +[\d.]+ MiB", r"this machine +reads [\d.]+ GB/s"):
+            self.assertTrue(re.search(rf"(?m)^{line}", text), f"{line}\n{text}")
+
+    def test_what_cannot_be_measured_is_refused(self):
+        for options in (("-p", "many"), ("-p", -1), ("-n", 1 << 30), ("--parallel", 0), ("--repeat", 0), ("--depth", "1e3"), ("--ctx", 100), ("--kv", "f64")):
+            self.refused(2, "bench", TINY_GEMMA3, *options)
+        self.refused(1, "bench", "no-such-file.gguf")
+        self.refused(1, "bench", TINY_GEMMA3, "-p", 0, "-n", 0)
+        self.refused(1, "bench", TINY_GEMMA3, "--depth", 1 << 24)
+        self.refused(1, "bench", TINY_GEMMA3, "--mem-limit", "1M")
+
+    def test_a_reader_that_goes_away_and_an_interrupt(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([PROGRAM, "bench", TINY_GEMMA3, "-p", "4", "-n", "4", "--repeat", "1"], stdout=full, stderr=subprocess.PIPE, env=environment(), check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"carat: error: ", done.stderr)
+        process = subprocess.Popen([PROGRAM, "bench", TINY_GEMMA3, "--repeat", "1000", "-n", "4000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=120)
+        self.assertEqual((process.returncode, out), (130, b""))
