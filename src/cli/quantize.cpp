@@ -76,6 +76,14 @@ void check_output(const quant::Source& source, const fs::path& out) {
     fail(ErrorCode::invalid_argument, "OUT is there and is no GGUF, {}, give another name or remove it", terminal_safe(out.string()));
 }
 
+// Hours of work should not end at a report that cannot be put anywhere.
+void check_report(const std::string& report) {
+  const fs::path folder = fs::path(report).parent_path();
+  std::error_code error;
+  if (!folder.empty() && !fs::is_directory(folder, error))
+    fail(ErrorCode::not_found, "there is no such folder, --report, {}, make it or name another", terminal_safe(folder.string()));
+}
+
 class Run {
  public:
   explicit Run(const Options& options) : o_(options) {}
@@ -88,14 +96,17 @@ class Run {
     const fs::path in = resolve_model(o_.in, o_.resolve);
     const quant::Source source = quant::Source::open(in);
     check_output(source, o_.out);
+    check_report(o_.report);
     const quant::Plan plan = quant::make_plan(source, recipe, overrides, !o_.calibrate.empty());
     report_.input = o_.in, report_.output = o_.out, report_.type = recipe.name;
     report_.bytes_before = source.checkpoint->file_bytes();
     report_.plan = &plan;
+    if (!o_.dry_run) {
+      quant::check_space(plan, o_.out);
+      texts(source, in);
+    }
     warn(source, plan);
     if (o_.dry_run) return finish(true);
-
-    texts(source, in);
     const quant::Importance importance = calibrate(source);
     {
       Progress progress("quantizing");

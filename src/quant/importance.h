@@ -15,11 +15,11 @@ class Checkpoint;
 namespace carat::quant {
 
 struct RunOptions {
-  int num_threads = 0;                                         // 0: default_num_threads()
-  std::string isa;                                             // empty: the best this CPU has
-  std::function<void(uint64_t done, uint64_t total)> loading;  // bytes
-  std::function<void(uint64_t done, uint64_t total)> running;  // tokens
-  std::function<bool()> going_on;
+  int num_threads = 0;                                              // 0: default_num_threads()
+  std::string isa = {};                                             // empty: the best this CPU has
+  std::function<void(uint64_t done, uint64_t total)> loading = {};  // bytes
+  std::function<void(uint64_t done, uint64_t total)> running = {};  // tokens
+  std::function<bool()> going_on = {};
 };
 
 // Of every matrix of the layers that may be quantised, by its name in a GGUF; experts that no token was sent to have zeros. The embedding, which is also the head, has

@@ -193,14 +193,6 @@ class Writer {
   std::vector<TensorResult> results_;
 };
 
-void check_space(const std::filesystem::path& path, uint64_t needed) {
-  const auto folder = path.parent_path();
-  const auto free = free_space(folder);
-  if (free && *free < needed)
-    fail(ErrorCode::exhausted, "{}: the file will have {} bytes, and its disk has room for {}; free some space or write elsewhere", path.string(), needed,
-         *free);
-}
-
 }  // namespace
 
 double TensorError::relative_rmse() const { return xx > 0 ? std::sqrt(dd / xx) : 0; }
@@ -233,9 +225,19 @@ Plan make_plan(const Source& source, const Recipe& recipe, std::span<const TypeO
   return plan;
 }
 
+void check_space(const Plan& plan, const std::filesystem::path& path) {
+  const auto folder = path.parent_path();
+  std::error_code error;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, error)) fail(ErrorCode::not_found, "{}: its folder does not exist", path.string());
+  const auto free = free_space(folder);
+  if (free && *free < plan.file_bytes)
+    fail(ErrorCode::exhausted, "{}: the file will have {} bytes, and its disk has room for {}; free some space or write elsewhere", path.string(),
+         plan.file_bytes, *free);
+}
+
 std::vector<TensorResult> quantise(const Source& source, const Plan& plan, const Recipe& recipe, const std::filesystem::path& path,
                                    const QuantiseOptions& options) {
-  check_space(path, plan.file_bytes);
+  check_space(plan, path);
   GgufWriter head;
   source.write_keys(recipe.file_type, head);
   declare(plan, head);

@@ -57,9 +57,12 @@ struct TensorResult {
 struct QuantiseOptions {
   int num_threads = 0;  // 0: default_num_threads()
   const Importance* importance = nullptr;
-  std::function<void(uint64_t done, uint64_t total)> progress;  // bytes of the new file
-  std::function<bool()> going_on;                               // false: stop, and leave nothing
+  std::function<void(uint64_t done, uint64_t total)> progress = {};  // bytes of the new file
+  std::function<bool()> going_on = {};                               // false: stop, and leave nothing
 };
+
+// Whether the disk of `path` has room for the plan. Fails with not_found (no such folder) or exhausted.
+void check_space(const Plan& plan, const std::filesystem::path& path);
 
 // Writes the plan to `path`, which has the whole file or what was there before. The bytes do not depend on the number of threads. Memory stays below 64 MB, whatever
 // the model. Fails with exhausted (no room on the disk), io, corrupt (NaN, infinity), unsupported (values beyond f16), cancelled.
