@@ -5,9 +5,13 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "formats/expert_stacks.h"
 #include "formats/gguf.h"
+#include "formats/packed_tensors.h"
 #include "formats/printable.h"
+#include "formats/quantisation_name.h"
 #include "formats/safetensors.h"
+#include "formats/tensor_source.h"
 #include "tensor/dequantise.h"
 
 namespace carat {
@@ -96,8 +100,19 @@ int64_t TensorInfo::elements() const { return std::accumulate(shape.begin(), sha
 void TensorInfo::read_rows(int64_t row0, int64_t n, std::byte* out) const {
   if (row0 < 0 || n < 0 || row0 > rows() || n > rows() - row0)
     fail(ErrorCode::invalid_argument, "{}: tensor {}: rows {}+{} of {} do not exist", file->name(), printable(name), row0, n, rows());
+  if (source) return source->read_rows(row0, n, out);
   const auto bytes = static_cast<uint64_t>(bytes_per_row());
   file->read(offset + static_cast<uint64_t>(row0) * bytes, {out, static_cast<size_t>(static_cast<uint64_t>(n) * bytes)});
+}
+
+void TensorInfo::read_part(int64_t row, int64_t skip, std::span<std::byte> out) const {
+  const auto size = static_cast<int64_t>(out.size());
+  if (row < 0 || row >= rows() || skip < 0 || size > bytes_per_row() || skip > bytes_per_row() - size)
+    fail(ErrorCode::invalid_argument, "{}: tensor {}: bytes {}+{} of row {} do not exist", file->name(), printable(name), skip, size, row);
+  if (!source) return file->read(offset + static_cast<uint64_t>(row * bytes_per_row() + skip), out);
+  std::vector<std::byte> whole(static_cast<size_t>(bytes_per_row()));
+  source->read_rows(row, 1, whole.data());
+  std::memcpy(out.data(), whole.data() + skip, out.size());
 }
 
 std::vector<float> TensorInfo::to_f32() const {
@@ -138,6 +153,13 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
       fail(ErrorCode::corrupt, "{}: neither a GGUF nor a safetensors file; give a model's file or folder", path.string());
   }
   checkpoint->index_tensors();
+  if (checkpoint->kind_ == CheckpointKind::hf_folder) {
+    std::vector<UnreadTensor> unread = unite_packed_tensors(checkpoint->tensors_);
+    stack_experts(checkpoint->tensors_, unread);
+    checkpoint->index_tensors();  // what was united may have the name of another tensor
+    for (UnreadTensor& u : unread) checkpoint->unread_.emplace_back(std::move(u.name), std::move(u.why));
+    std::sort(checkpoint->unread_.begin(), checkpoint->unread_.end());
+  }
   checkpoint->index_metadata();
   return checkpoint;
 }
@@ -153,6 +175,13 @@ const TensorInfo* Checkpoint::find(std::string_view name) const { return find_by
 const TensorInfo& Checkpoint::at(std::string_view name) const {
   if (const TensorInfo* t = find(name)) return *t;
   fail(ErrorCode::corrupt, "{}: tensor {} is missing; the file is incomplete or of another kind of model", path_.string(), printable(name));
+}
+
+std::optional<std::string> Checkpoint::why_unread(std::string_view name) const {
+  const auto it = std::lower_bound(unread_.begin(), unread_.end(), name, [](const auto& u, std::string_view n) { return u.first < n; });
+  if (it == unread_.end() || it->first != name) return std::nullopt;
+  const std::string folder_says = quantisation_name(*this);
+  return folder_says.empty() ? it->second : fmt::format("{}; the folder says {}", it->second, folder_says);
 }
 
 const MetaValue* Checkpoint::meta(std::string_view key) const {

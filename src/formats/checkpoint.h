@@ -16,6 +16,8 @@
 
 namespace carat {
 
+class TensorSource;
+
 // A tensor inside a file. Shape is in PyTorch order (row-major, last index fastest): GGUF's ne reversed.
 struct TensorInfo {
   std::string name;
@@ -23,14 +25,18 @@ struct TensorInfo {
   std::vector<int64_t> shape;  // rank 0..8; every dimension >= 1
   std::shared_ptr<const MappedFile> file;
   uint64_t offset = 0;  // from the file's start
-  uint64_t nbytes = 0;  // offset + nbytes <= file->size(), checked
+  uint64_t nbytes = 0;  // rows() * bytes_per_row(); without a source offset + nbytes <= file->size(), checked
+  // Set: the rows are made of other tensors, whose first lies at `offset` (packed_tensors.h). Null: the bytes are in the file as they are.
+  std::shared_ptr<const TensorSource> source;
 
   int64_t cols() const { return shape.empty() ? 1 : shape.back(); }
   int64_t elements() const;  // product of shape, cannot overflow (checked on load)
   int64_t rows() const { return elements() / cols(); }
   int64_t bytes_per_row() const { return row_bytes(dtype, cols()); }
-  // Bytes [row0, row0 + n) of rows, by pread.
+  // Rows [row0, row0 + n), by pread.
   void read_rows(int64_t row0, int64_t n, std::byte* out) const;
+  // Bytes [skip, skip + out.size()) of one row.
+  void read_part(int64_t row, int64_t skip, std::span<std::byte> out) const;
   // The whole tensor as f32 (float or quantised types only).
   std::vector<float> to_f32() const;
 };
@@ -91,6 +97,9 @@ class Checkpoint {
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const TensorInfo* find(std::string_view name) const;  // nullptr if absent
   const TensorInfo& at(std::string_view name) const;    // fails with corrupt, naming tensor and file
+  // A matrix (X.weight) that a folder holds in a form that is not read: what is wrong with it ("8-bit integers; the folder says compressed-tensors
+  // int-quantized"). Empty for any other name.
+  std::optional<std::string> why_unread(std::string_view name) const;
 
   // GGUF metadata, in file order (empty for a folder).
   const std::vector<std::pair<std::string, MetaValue>>& metadata() const { return metadata_; }
@@ -115,7 +124,8 @@ class Checkpoint {
   CheckpointKind kind_ = CheckpointKind::gguf;
   std::filesystem::path path_;
   std::vector<TensorInfo> tensors_;
-  std::vector<uint32_t> tensor_order_;  // indices into tensors_, by name
+  std::vector<uint32_t> tensor_order_;                       // indices into tensors_, by name
+  std::vector<std::pair<std::string, std::string>> unread_;  // matrix, why; by name
   std::vector<std::pair<std::string, MetaValue>> metadata_;
   std::vector<uint32_t> meta_order_;    // indices into metadata_, by key
   std::shared_ptr<const void> header_;  // what the views in metadata_ point into

@@ -16,18 +16,19 @@ Tensor per_layer_inputs(Ops& ops, const ModelConfig& c, const Weights& w, std::s
   const int64_t first = part == 0 ? 0 : c.first_shared_layer;
   const int64_t n = (part == 0 ? c.first_shared_layer : c.num_hidden_layers) - first;
   const TensorInfo& table = w.embed_tokens_per_layer;
-  const float scale = std::sqrt(static_cast<float>(p));
+  const float scale = std::sqrt(static_cast<float>(p)) * w.embed_tokens_per_layer_factor;
   // Whole blocks that hold the columns wanted.
   const int64_t block = info(table.dtype).block_elems;
   const int64_t begin = first * p / block * block, end = ((first + n) * p + block - 1) / block * block;
-  const uint64_t skip = static_cast<uint64_t>(row_bytes(table.dtype, begin)), bytes_wanted = static_cast<uint64_t>(row_bytes(table.dtype, end - begin));
+  const int64_t skip = row_bytes(table.dtype, begin);
+  const auto bytes_wanted = static_cast<size_t>(row_bytes(table.dtype, end - begin));
   Tensor tokens = ops.make_rows(x.rows, n * p, [&](int64_t t, float* out) {
     thread_local std::vector<std::byte> bytes;
     thread_local std::vector<float> row;
     bytes.resize(bytes_wanted);
     row.resize(static_cast<size_t>(end - begin));
     // By position in the file: through the map every row would make 64 KiB resident.
-    table.file->read(table.offset + static_cast<uint64_t>(ids[static_cast<size_t>(t)]) * static_cast<uint64_t>(table.bytes_per_row()) + skip, bytes);
+    table.read_part(ids[static_cast<size_t>(t)], skip, bytes);
     dequantise(table.dtype, bytes.data(), row.data(), end - begin);
     for (int64_t i = 0; i < n * p; ++i) out[i] = row[static_cast<size_t>(first * p - begin + i)] * scale;
   });

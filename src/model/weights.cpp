@@ -21,15 +21,17 @@ class Loader {
     for (const TensorInfo& t : c.tensors()) total_ += t.nbytes;
   }
 
-  const TensorInfo* find(const std::string& name) const { return c_.find(names_.in_file(name)); }
-  const TensorInfo& at(const std::string& name) const {
+  // Also asked for what a model may lack: a matrix in a form that is not read is not taken for absent.
+  const TensorInfo* find(const std::string& name) const {
     const std::string theirs = names_.in_file(name);
-    if (const TensorInfo* t = c_.find(theirs)) return *t;
-    const std::string stem = theirs.substr(0, theirs.rfind(".weight"));
-    if (c_.find(stem + ".weight_packed") || c_.find(stem + ".weight_scale"))
-      fail(ErrorCode::unsupported, "{}: tensor {} is stored in a 4-bit safetensors form that Carat does not read yet; use a GGUF or the unquantised folder",
-           c_.path().string(), theirs);
-    return c_.at(theirs);
+    if (const auto why = c_.why_unread(theirs))
+      fail(ErrorCode::unsupported, "{}: tensor {} is stored in a form that Carat does not read: {}; use a GGUF or the unquantised folder", c_.path().string(),
+           theirs, *why);
+    return c_.find(theirs);
+  }
+  const TensorInfo& at(const std::string& name) const {
+    const TensorInfo* t = find(name);
+    return t ? *t : c_.at(names_.in_file(name));
   }
 
   static void expect(const Checkpoint& c, const TensorInfo& t, const std::vector<int64_t>& shape) {
@@ -65,8 +67,6 @@ class Loader {
       if (t->dtype != parts[0]->dtype || t->cols() != in)
         fail(ErrorCode::unsupported, "{}: tensors {} and {} cannot be joined: their types or widths differ", c_.path().string(), parts[0]->name, t->name);
     }
-    if (scale == 1.0f)
-      for (const TensorInfo* t : parts) need_no_factor(*t);
     MatrixSource source;
     source.dtype = parts[0]->dtype, source.in = in, source.out = out, source.scale = scale;
     source.read = [parts, row0](int64_t first, int64_t n, std::byte* to) {
@@ -96,11 +96,7 @@ class Loader {
     } else {
       expect(c_, t, {out, in});
     }
-    float scale = 1;
-    const std::string factor = name.substr(0, name.rfind(".weight")) + ".scale";  // NVFP4's separate factor
-    if (t.dtype == DType::nvfp4)
-      if (const TensorInfo* s = find(factor)) expect(c_, *s, {1}), scale = numbers(*s)[0];
-    return rows({&t}, 0, out, in, scale);
+    return rows({&t}, 0, out, in, factor(name));
   }
 
   LayerWeights layer(int64_t i) {
@@ -117,8 +113,9 @@ class Loader {
     if (c.owns_kv) w.k_norm = vector(b + "attn_k_norm.weight", c.attn.head_dim);
     if (const TensorInfo* fused = find(b + "attn_qkv.weight")) {
       expect(c_, *fused, {q + 2 * kv, hidden});
-      w.q_proj = rows({fused}, 0, q, hidden);
-      if (c.owns_kv) w.k_proj = rows({fused}, q, kv, hidden), w.v_proj = rows({fused}, q + kv, kv, hidden);
+      const float scale = factor(b + "attn_qkv.weight");
+      w.q_proj = rows({fused}, 0, q, hidden, scale);
+      if (c.owns_kv) w.k_proj = rows({fused}, q, kv, hidden, scale), w.v_proj = rows({fused}, q + kv, kv, hidden, scale);
     } else {
       w.q_proj = matrix(b + "attn_q.weight", q, hidden);
       if (c.owns_kv) w.k_proj = matrix(b + "attn_k.weight", kv, hidden);
@@ -161,14 +158,21 @@ class Loader {
       expect(c_, *gate, {n, width, hidden});
       expect(c_, *up, {n, width, hidden});
     }
-    const Vector gate_up_scale = nvfp4_scales(b + "ffn_gate_up_exps.scale", gate_up, n);
+    const Vector gate_scale = factors(b + (gate_up ? "ffn_gate_up_exps.weight" : "ffn_gate_exps.weight"), n);
+    // An expert is linear in its up half and its down matrix: their factors go to its output. In a GGUF that of down is already there.
+    if (!gate_up) {
+      const Vector up_scale = factors(b + "ffn_up_exps.weight", n);
+      for (size_t e = 0; e < up_scale.size(); ++e)
+        if (up_scale[e] != gate_scale[e]) w.experts.scale[e] *= up_scale[e] / gate_scale[e];
+    }
+    if (names_.factor_in_file(b + "ffn_down_exps.weight") != names_.in_file(b + "ffn_down_exps.scale")) {
+      const Vector down_scale = factors(b + "ffn_down_exps.weight", n);
+      for (size_t e = 0; e < down_scale.size(); ++e) w.experts.scale[e] *= down_scale[e];
+    }
     for (int64_t e = 0; e < n; ++e) {
       Expert x;
-      if (gate_up) {
-        x.gate_up = rows({gate_up}, e * 2 * width, 2 * width, hidden, gate_up_scale[static_cast<size_t>(e)]);
-      } else {
-        x.gate_up = joined(*gate, *up, e, width, hidden);
-      }
+      const float scale = gate_scale[static_cast<size_t>(e)];
+      x.gate_up = gate_up ? rows({gate_up}, e * 2 * width, 2 * width, hidden, scale) : joined(*gate, *up, e, width, hidden, scale);
       x.down = rows({&down}, e * hidden, hidden, width);
       w.experts.experts.push_back(std::move(x));
     }
@@ -180,23 +184,27 @@ class Loader {
     if (!is_float(t.dtype) && !is_quantised(t.dtype))
       fail(ErrorCode::unsupported, "{}: tensor {} is of type {}, which holds no weights", c_.path().string(), t.name, info(t.dtype).name);
   }
-  // NVFP4's separate factor, where nothing applies it: rather refused than dropped. A factor of 1 changes nothing; those of expert outputs are applied to the outputs.
-  void need_no_factor(const TensorInfo& t) const {
-    if (ops_.rehearsing() || t.dtype != DType::nvfp4 || t.name.find("ffn_down_exps") != std::string::npos) return;
-    const TensorInfo* s = c_.find(t.name.substr(0, t.name.rfind(".weight")) + ".scale");
-    if (!s) return;
-    for (float v : s->to_f32())
-      if (v != 1.0f)
-        fail(ErrorCode::unsupported, "{}: tensor {} is NVFP4 with a separate factor, which is not applied to tensors of this kind", c_.path().string(), t.name);
+  // The factors that NVFP4 keeps apart from a tensor: one for each of its n matrices; 1 where there are none.
+  Vector factors(const std::string& name, int64_t n) {
+    const TensorInfo* of = find(name);
+    const TensorInfo* t = of && (of->dtype == DType::nvfp4 || of->source) ? c_.find(names_.factor_in_file(name)) : nullptr;
+    if (!t) return Vector(static_cast<size_t>(n), 1.0f);
+    expect(c_, *t, {n});
+    need_numbers(*t);
+    Vector v = numbers(*t);
+    for (const float f : v)
+      if (!std::isfinite(f) || f == 0) fail(ErrorCode::corrupt, "{}: tensor {} holds {}, no factor of a matrix", c_.path().string(), t->name, f);
+    return v;
   }
+  float factor(const std::string& name) { return factors(name, 1)[0]; }
 
  private:
   // An expert's gate and up from two tensors, gate first.
-  Linear joined(const TensorInfo& gate, const TensorInfo& up, int64_t e, int64_t width, int64_t hidden) {
-    need_numbers(gate), need_numbers(up), need_no_factor(gate), need_no_factor(up);
+  Linear joined(const TensorInfo& gate, const TensorInfo& up, int64_t e, int64_t width, int64_t hidden, float scale) {
+    need_numbers(gate), need_numbers(up);
     if (gate.dtype != up.dtype) fail(ErrorCode::unsupported, "{}: tensors {} and {} have different types", c_.path().string(), gate.name, up.name);
     MatrixSource source;
-    source.dtype = gate.dtype, source.in = hidden, source.out = 2 * width;
+    source.dtype = gate.dtype, source.in = hidden, source.out = 2 * width, source.scale = scale;
     source.read = [&gate, &up, e, width](int64_t first, int64_t n, std::byte* to) {
       const int64_t from_gate = std::max<int64_t>(0, std::min(n, width - first));
       if (from_gate > 0) gate.read_rows(e * width + first, from_gate, to);
@@ -206,10 +214,6 @@ class Loader {
     w_.bytes += l.bytes;
     done(static_cast<uint64_t>(gate.bytes_per_row() * 2 * width));
     return l;
-  }
-  Vector nvfp4_scales(const std::string& name, const TensorInfo* of, int64_t n) {
-    if (!of || of->dtype != DType::nvfp4 || !find(name)) return Vector(static_cast<size_t>(n), 1.0f);
-    return vector(name, n, false);
   }
   void done(uint64_t bytes) {
     done_ += bytes;
@@ -246,11 +250,12 @@ std::unique_ptr<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoi
     w->embed_tokens_per_layer = load.at("per_layer_token_embd.weight");
     Loader::expect_rows(c, w->embed_tokens_per_layer, config.vocab_size, layers * p);
     load.need_numbers(w->embed_tokens_per_layer);
-    load.need_no_factor(w->embed_tokens_per_layer);
+    w->embed_tokens_per_layer_factor = load.factor("per_layer_token_embd.weight");
     const TensorInfo& proj = load.at("per_layer_model_proj.weight");
     Loader::expect(c, proj, {layers * p, hidden});
-    w->per_layer_model_projection[0] = load.rows({&proj}, 0, lower * p, hidden);
-    if (lower < layers) w->per_layer_model_projection[1] = load.rows({&proj}, lower * p, (layers - lower) * p, hidden);
+    const float scale = load.factor("per_layer_model_proj.weight");
+    w->per_layer_model_projection[0] = load.rows({&proj}, 0, lower * p, hidden, scale);
+    if (lower < layers) w->per_layer_model_projection[1] = load.rows({&proj}, lower * p, (layers - lower) * p, hidden, scale);
     w->per_layer_projection_norm = load.vector("per_layer_proj_norm.weight", p);
   }
   // A cache of one tensor is read with the norm and the rope of the layer that owns it.

@@ -33,8 +33,9 @@ struct Weights {
   std::shared_ptr<const Checkpoint> checkpoint;  // keeps the file open: the per-layer table is read from it row by row
   Linear embed_tokens;                           // [V, D]; also the head when lm_head is absent
   Linear lm_head;
-  Vector norm;                           // [D]
-  TensorInfo embed_tokens_per_layer;     // [V, L * P] in the file
+  Vector norm;                        // [D]
+  TensorInfo embed_tokens_per_layer;  // [V, L * P] in the file
+  float embed_tokens_per_layer_factor = 1.0f;
   Linear per_layer_model_projection[2];  // rows of the layers that own K/V, rows of those that share: [layers * P, D] each
   Vector per_layer_projection_norm;      // [P]
   std::vector<LayerWeights> layers;
