@@ -128,6 +128,7 @@ class Run {
   }
 
   static void warn(const quant::Source& source, const quant::Plan& plan) {
+    if (source.left_out > 0) fmt::print(stderr, "carat: note: the text model is written; {} tensors of the vision and audio towers are not\n", source.left_out);
     const bool again = std::any_of(plan.tensors.begin(), plan.tensors.end(),
                                    [](const quant::PlannedTensor& t) { return is_quantised(t.source->dtype) && is_quantised(t.type.type) && !t.copied(); });
     if (again)

@@ -101,7 +101,7 @@ void write_folder_keys(const Source& source, int32_t file_type, GgufWriter& out)
   k.per_layer("feed_forward_length", r.intermediate_size);
   k.per_layer("attention.head_count", r.num_attention_heads);
   k.per_layer("attention.head_count_kv", r.num_key_value_heads);
-  if (r.rope_full.factor != 1) {
+  if (!gemma4 && r.rope_full.factor != 1) {  // Gemma 4 has it in rope_freqs
     k.text("rope.scaling.type", "linear");
     k.real("rope.scaling.factor", r.rope_full.factor);
   }

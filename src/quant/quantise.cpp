@@ -4,6 +4,7 @@
 #include <cmath>
 #include <exception>
 #include <mutex>
+#include <set>
 
 #include "base/error.h"
 #include "base/output_file.h"
@@ -204,6 +205,8 @@ void TensorError::add(const TensorError& other) {
 
 Plan make_plan(const Source& source, const Recipe& recipe, std::span<const TypeOverride> overrides, bool has_importance) {
   std::vector<TensorShape> shapes;
+  std::set<std::string_view> names;
+  for (const SourceTensor& t : source.tensors) names.insert(t.name);
   for (const SourceTensor& t : source.tensors) shapes.push_back({t.name, t.shape, t.dtype});
   const std::vector<ChosenType> types = choose_types(recipe, shapes, source.model, overrides, has_importance);
   Plan plan;
@@ -211,7 +214,7 @@ Plan make_plan(const Source& source, const Recipe& recipe, std::span<const TypeO
     PlannedTensor t;
     t.source = &source.tensors[i], t.type = types[i];
     t.elements = t.source->rows() * t.source->cols();
-    t.own_factor = t.type.type == DType::nvfp4 && !t.copied() && takes_factor(source, t.source->name);
+    t.own_factor = t.type.type == DType::nvfp4 && !t.copied() && takes_factor(source, t.source->name) && !names.count(factor_name(t.source->name));
     t.bytes = static_cast<uint64_t>(row_bytes(t.type.type, t.source->cols()) * t.source->rows()) + (t.own_factor ? sizeof(float) : 0) +
               (t.copied() ? t.source->factor.size() * sizeof(float) : 0);
     plan.fallbacks += t.type.type != t.type.wanted;

@@ -14,6 +14,8 @@
 namespace carat::quant {
 namespace {
 
+constexpr int64_t kMostLayers = 1 << 16;
+
 template <typename T>
 void put(std::vector<std::byte>& out, T value) {
   const auto* bytes = reinterpret_cast<const std::byte*>(&value);
@@ -98,7 +100,7 @@ void read_gguf_tensors(Source& source) {
   const auto arch = c.meta_string("general.architecture");
   if (!arch) fail(ErrorCode::corrupt, "{}: metadata key general.architecture is missing; the file is not a complete model", c.path().string());
   source.architecture = *arch;
-  source.model.num_layers = first_int(c, *arch + ".block_count", 0);
+  source.model.num_layers = std::clamp<int64_t>(first_int(c, *arch + ".block_count", 0), 0, kMostLayers);
   source.model.num_experts = first_int(c, *arch + ".expert_count", 0);
   const int64_t heads = first_int(c, *arch + ".attention.head_count", 1), kv_heads = first_int(c, *arch + ".attention.head_count_kv", heads);
   source.model.heads_per_kv_head = kv_heads > 0 ? heads / kv_heads : 1;

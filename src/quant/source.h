@@ -27,7 +27,8 @@ struct SourceTensor {
   int64_t cols() const { return shape.empty() ? 1 : shape.back(); }
   int64_t rows() const;
   int64_t rows_per_matrix() const { return shape.size() > 2 ? shape[shape.size() - 2] : rows(); }
-  bool as_stored() const { return from && from->dtype == dtype && offset == 0; }
+  // Its bytes may be taken as they are. Only NVFP4 can have a factor in a GGUF.
+  bool as_stored() const { return from && from->dtype == dtype && offset == 0 && (factor.empty() || dtype == DType::nvfp4); }
   // Rows [row0, row0 + n) as f32, everything applied. Thread-safe. Fails with io, corrupt.
   void read(int64_t row0, int64_t n, float* out) const;
 };
@@ -37,6 +38,7 @@ struct Source {
   std::vector<SourceTensor> tensors;  // in the order of the file
   ModelShape model;
   std::string architecture;  // general.architecture of the new file
+  int64_t left_out = 0;      // tensors of a folder's vision and audio towers
   bool quantised = false;    // some of it has lost precision before
 
   // Fails as Checkpoint::open does, and with corrupt or unsupported, naming tensor or key.

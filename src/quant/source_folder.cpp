@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "formats/printable.h"
 #include "model/config.h"
+#include "model/raw_config.h"
 #include "model/tensor_names.h"
 #include "quant/source.h"
 
@@ -19,15 +20,15 @@ DType type_in_gguf(const std::string& name, const TensorInfo& t) {
 
 bool of_vocabulary(std::string_view name) { return name == "token_embd.weight" || name == "per_layer_token_embd.weight" || name == "output.weight"; }
 
-// The divisors of the full layers' frequencies: 1 for pairs that turn, so much for the others that they never do.
-SourceTensor rope_divisors(const ModelConfig& config) {
+// The divisors of the full layers' frequencies: 1 (or what long contexts stretch them by) for pairs that turn, so much for the others that they never do.
+SourceTensor rope_divisors(const ModelConfig& config, double stretch) {
   const auto full = std::find_if(config.layers.begin(), config.layers.end(), [](const LayerConfig& l) { return l.attn.sliding_window == 0; });
   SourceTensor t;
   t.name = "rope_freqs.weight";
   if (full == config.layers.end()) return t;
   t.shape = {full->attn.head_dim / 2};
   t.values.assign(static_cast<size_t>(full->attn.head_dim / 2), 1e30f);
-  std::fill_n(t.values.begin(), full->rope.freqs.size(), 1.0f);
+  std::fill_n(t.values.begin(), full->rope.freqs.size(), static_cast<float>(stretch));
   return t;
 }
 
@@ -73,11 +74,16 @@ void read_folder_tensors(Source& source) {
   const TensorNames names(c);
   const int64_t vocabulary = folder_vocabulary_size(c);
   if (config->architecture == "gemma4")
-    if (SourceTensor divisors = rope_divisors(*config); !divisors.shape.empty()) source.tensors.push_back(std::move(divisors));
+    if (SourceTensor divisors = rope_divisors(*config, read_hf_config(c).rope_full.factor); !divisors.shape.empty())
+      source.tensors.push_back(std::move(divisors));
   for (const TensorInfo& t : c.tensors()) {
     const std::string name = names.canonical(t.name);
     // A head that is the embedding is not written twice: the reader takes the embedding.
-    if (name.empty() || name == "output.weight") continue;
+    if (name.empty() || name == "output.weight") {
+      source.left_out += t.name.find("_tower.") != std::string::npos || t.name.find("embed_vision.") != std::string::npos ||
+                         t.name.find("embed_audio.") != std::string::npos || t.name.find("vision_embedder.") != std::string::npos;
+      continue;
+    }
     if (!is_float(t.dtype) && !is_quantised(t.dtype))
       fail(ErrorCode::unsupported, "{}: tensor {} is of type {}, which holds no weights; use a GGUF or the unquantised folder", c.path().string(),
            printable(t.name), info(t.dtype).name);
