@@ -48,8 +48,8 @@ std::string safetensors(const std::string& header, size_t data) {
 }  // namespace
 
 std::vector<fs::path> write_builtin_seeds(const fs::path& folder) {
-  const fs::path one = folder / "one", split = folder / "split", shards = folder / "shards";
-  for (const auto& f : {one, split, shards}) fs::create_directories(f);
+  const fs::path one = folder / "one", split = folder / "split", shards = folder / "shards", packed = folder / "packed";
+  for (const auto& f : {one, split, shards, packed}) fs::create_directories(f);
 
   GgufWriter w;
   w.add("general.architecture", "gemma3");
@@ -91,7 +91,24 @@ std::vector<fs::path> write_builtin_seeds(const fs::path& folder) {
              safetensors(R"({"t.b":{"dtype":"BF16","shape":[3],"data_offsets":[0,6]},"t.c":{"dtype":"U8","shape":[],"data_offsets":[6,7]}})", 7));
   write_text(shards / "model.safetensors.index.json",
              R"({"metadata":{"total_size":23},"weight_map":{"t.a":"a.safetensors","t.b":"b.safetensors","t.c":"b.safetensors"}})");
-  return {one / "small.gguf", split / "m-00001-of-00002.gguf", shards / "a.safetensors", shards / "model.safetensors.index.json"};
+
+  // One matrix in each 4-bit form: codes, scales, factor or shape (every byte of data is 1).
+  std::string int4 = safetensors(R"({"i.weight_packed":{"dtype":"I32","shape":[2,4],"data_offsets":[0,32]},)"
+                                 R"("i.weight_scale":{"dtype":"BF16","shape":[2,1],"data_offsets":[32,36]},)"
+                                 R"("i.weight_shape":{"dtype":"I64","shape":[2],"data_offsets":[36,52]},)"
+                                 R"("i.weight_zero_point":{"dtype":"I32","shape":[1,1],"data_offsets":[52,56]}})",
+                                 56);
+  const uint64_t dimensions[] = {2, 32};
+  std::memcpy(int4.data() + int4.size() - 20, dimensions, sizeof dimensions);
+  write_text(packed / "int4.safetensors", int4);
+  write_text(packed / "fp4.safetensors", safetensors(R"({"l.experts.0.up_proj.weight":{"dtype":"U8","shape":[2,32],"data_offsets":[0,64]},)"
+                                                     R"("l.experts.0.up_proj.weight_scale":{"dtype":"F8_E4M3","shape":[2,4],"data_offsets":[64,72]},)"
+                                                     R"("l.experts.0.up_proj.weight_scale_2":{"dtype":"F32","shape":[],"data_offsets":[72,76]},)"
+                                                     R"("m.weight_packed":{"dtype":"U8","shape":[2,16],"data_offsets":[76,108]},)"
+                                                     R"("m.weight_scale":{"dtype":"U8","shape":[2,1],"data_offsets":[108,110]}})",
+                                                     110));
+  return {packed / "int4.safetensors",     packed / "fp4.safetensors", one / "small.gguf",
+          split / "m-00001-of-00002.gguf", shards / "a.safetensors",   shards / "model.safetensors.index.json"};
 }
 
 }  // namespace carat::fuzz
