@@ -73,7 +73,7 @@ std::string bench_text(const BenchOptions& options, const BenchResult& result) {
   const Roofline& r = result.roofline;
   std::string text = fmt::format("{} on {}, {}, {} threads, cache in {}\n\n", terminal_safe(options.model.model), terminal_safe(result.cpu), result.isa,
                                  result.threads, options.model.kv);
-  const std::string behind = options.depth > 0 ? fmt::format(" behind {}", options.depth) : "";
+  const std::string behind = options.depth > 0 ? fmt::format(", behind {} tokens", options.depth) : "";
   if (!result.prefill.seconds.empty()) {
     text += line(fmt::format("prefill {}", result.prefill.tokens),
                  fmt::format("{}   {:.0f} % of what the arithmetic allows{}", rate_text(result.prefill), 100 * flops_share(result.prefill, r), behind));

@@ -26,13 +26,13 @@ int64_t spin_f32(int64_t turns) {
   return turns * kSums * kLanes * 2;
 }
 
-// A tile of rows x panels like the kernels' own, widened to int32 at every step: the codes stay in registers, a row's four bytes come broadcast.
+// A tile of rows x panels like the kernels' own, widened to int32 at every step.
 template <class S>
 int64_t spin_int8(int64_t turns) {
-  // Where a dot is one instruction its sums wait for themselves: ten keep two units of five cycles busy. Else only additions do: six find registers, and with
-  // several steps a turn the compiler would add up products first.
-  constexpr bool kOneInstruction = S::flush_every(1) == 1;
-  constexpr int kRows = S::kQuantRows == 1 ? 1 : kOneInstruction ? 5 : 3, kPanels = S::kQuantPanels, kStepsATurn = kOneInstruction ? 8 : 1;
+  // Where a dot is one instruction a sum waits for itself, and ten keep two units of five cycles busy. Else only additions wait; more than six sums find no registers, and
+  // with several steps a turn the compiler would add up products first.
+  constexpr bool kOne = S::kOneInstructionDot;
+  constexpr int kRows = S::kQuantRows == 1 ? 1 : kOne ? 5 : 3, kPanels = S::kQuantPanels, kStepsATurn = kOne ? 8 : 1;
   const int32_t nothing = 0;
   int8_t rows[kRows][4];
   uint8_t codes[kPanels][64];
@@ -40,18 +40,20 @@ int64_t spin_int8(int64_t turns) {
     for (auto& q : row) q = 1;
   for (auto& panel : codes)
     for (auto& c : panel) c = 1;
+  forget(rows);
   forget(codes);
   typename S::U8 code[kPanels];
+  typename S::Q four[kRows];
   typename S::template Dot<false, 1> dot[kRows][kPanels];
 #pragma GCC unroll 8
   for (int p = 0; p < kPanels; ++p) code[p] = S::load_b(codes[p]);
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
-    const auto four = S::broadcast4(rows[r]);
+    four[r] = S::broadcast4(rows[r]);
 #pragma GCC unroll 8
     for (int p = 0; p < kPanels; ++p) {
       dot[r][p].begin(&nothing);
-      dot[r][p].template step<0, 2>(code[p], four);
+      dot[r][p].template step<0, 2>(code[p], four[r]);
     }
   }
   for (int64_t t = 0; t < turns; ++t) {
@@ -59,10 +61,12 @@ int64_t spin_int8(int64_t turns) {
     for (int s = 0; s < kStepsATurn; ++s)
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
-        forget(rows);  // or products of the same operands would be made once
-        const auto four = S::broadcast4(rows[r]);
+        if constexpr (!kOne) {
+          forget(rows);  // or products of the same operands would be made once
+          four[r] = S::broadcast4(rows[r]);
+        }
 #pragma GCC unroll 8
-        for (int p = 0; p < kPanels; ++p) dot[r][p].template step<1, 2>(code[p], four);
+        for (int p = 0; p < kPanels; ++p) dot[r][p].template step<1, 2>(code[p], four[r]);
       }
   }
   alignas(64) float out[kLanes];

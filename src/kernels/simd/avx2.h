@@ -17,6 +17,7 @@ struct Avx2 {
   static constexpr int kAttendRows = 2;
   static constexpr int kOneRows = 2;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 2;
+  static constexpr bool kOneInstructionDot = kVnni;
   // maddubs adds two products in 16 bits; this many such sums of code * 127 fit.
   static constexpr int flush_every(int max_code) {
     if (kVnni) return 1;

@@ -17,6 +17,7 @@ struct Avx512 {
   static constexpr int kAttendRows = 8;
   static constexpr int kOneRows = 4;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 4;
+  static constexpr bool kOneInstructionDot = kVnni;
   // maddubs adds two products in 16 bits; this many such sums of code * 127 fit.
   static constexpr int flush_every(int max_code) {
     if (kVnni) return 1;

@@ -17,6 +17,7 @@ struct Neon {
   static constexpr int kAttendRows = 2;
   static constexpr int kOneRows = 2;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 2;
+  static constexpr bool kOneInstructionDot = kDot;
   static constexpr int flush_every(int) { return 1; }
 
   struct F32 {

@@ -15,6 +15,7 @@ struct Scalar {
   static constexpr int kAttendRows = 1;
   static constexpr int kOneRows = 1;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 1;
+  static constexpr bool kOneInstructionDot = false;  // a step of Dot is one instruction a vector
   // Largest number of products in a row that the dot's inner sums hold, given the largest code.
   static constexpr int flush_every(int) { return 1; }
 
