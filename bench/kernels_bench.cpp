@@ -16,10 +16,6 @@
 #include "tensor/dequantise.h"
 #include "tensor/dtype.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace carat::kernels {
 namespace {
 
@@ -47,76 +43,19 @@ struct Peaks {
   double bytes = 0;  // read from memory
 };
 
-#if defined(__x86_64__)
-constexpr int kTurns = 200000;
-
-[[gnu::target("avx512f,avx512vnni")]] void int8_turns_512() {
-  __m512i s[12] = {};
-  for (auto& x : s) benchmark::DoNotOptimize(x);  // else the compiler sees that all are the same
-  const __m512i a = _mm512_set1_epi32(0x01020304), b = _mm512_set1_epi32(0x05060708);
-  for (int i = 0; i < kTurns; ++i)
-#pragma GCC unroll 12
-    for (auto& x : s) x = _mm512_dpbusd_epi32(x, a, b);
-  for (auto& x : s) benchmark::DoNotOptimize(x);
-}
-[[gnu::target("avx512f")]] void f32_turns_512() {
-  __m512 s[12] = {};
-  for (auto& x : s) benchmark::DoNotOptimize(x);  // else the compiler sees that all are the same
-  const __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
-  for (int i = 0; i < kTurns; ++i)
-#pragma GCC unroll 12
-    for (auto& x : s) x = _mm512_fmadd_ps(x, a, b);
-  for (auto& x : s) benchmark::DoNotOptimize(x);
-}
-[[gnu::target("avx2")]] void int8_turns_256() {
-  __m256i s[12] = {};
-  for (auto& x : s) benchmark::DoNotOptimize(x);  // else the compiler sees that all are the same
-  const __m256i a = _mm256_set1_epi32(0x01020304), b = _mm256_set1_epi32(0x05060708);
-  for (int i = 0; i < kTurns; ++i)
-#pragma GCC unroll 12
-    for (auto& x : s) x = _mm256_add_epi32(x, _mm256_madd_epi16(_mm256_maddubs_epi16(a, _mm256_add_epi8(b, x)), b));
-  for (auto& x : s) benchmark::DoNotOptimize(x);
-}
-[[gnu::target("avx2,fma")]] void f32_turns_256() {
-  __m256 s[12] = {};
-  for (auto& x : s) benchmark::DoNotOptimize(x);  // else the compiler sees that all are the same
-  const __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
-  for (int i = 0; i < kTurns; ++i)
-#pragma GCC unroll 12
-    for (auto& x : s) x = _mm256_fmadd_ps(x, a, b);
-  for (auto& x : s) benchmark::DoNotOptimize(x);
-}
-[[gnu::target("avx2")]] void read_all(const std::vector<char>& memory) {
-  __m256i s[4] = {};
-  for (size_t i = 0; i + 256 <= memory.size(); i += 256) {
-    const auto* p = reinterpret_cast<const __m256i*>(memory.data() + i);
-    for (int j = 0; j < 4; ++j) _mm_prefetch(memory.data() + i + 6144 + 64 * j, _MM_HINT_T0);  // as the kernels do: hardware alone is slower
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; ++j) s[j % 4] = _mm256_xor_si256(s[j % 4], _mm256_loadu_si256(p + j));
-  }
-  for (auto& x : s) benchmark::DoNotOptimize(x);
-}
-
+// Of the best table: what `carat bench` calls the roofline, with one thread.
 Peaks measure_peaks() {
+  const KernelTable& t = *find_table("");
+  constexpr int64_t kTurns = 100000;
   Peaks p;
-  const bool vnni = __builtin_cpu_supports("avx512vnni") != 0, wide = __builtin_cpu_supports("avx512f") != 0, avx2 = __builtin_cpu_supports("avx2") != 0;
-  if (vnni)
-    p.int8_ops = 12.0 * kTurns * 128 / best_seconds(20, int8_turns_512);
-  else if (avx2)
-    p.int8_ops = 12.0 * kTurns * 64 / best_seconds(20, int8_turns_256);
-  if (wide)
-    p.f32_ops = 12.0 * kTurns * 32 / best_seconds(20, f32_turns_512);
-  else if (avx2)
-    p.f32_ops = 12.0 * kTurns * 16 / best_seconds(20, f32_turns_256);
-  if (avx2) {
-    const std::vector<char> memory(size_t{512} << 20, 1);
-    p.bytes = static_cast<double>(memory.size()) / best_seconds(8, [&] { read_all(memory); });
-  }
+  p.int8_ops = static_cast<double>(t.spin_int8(kTurns)) / best_seconds(20, [&] { t.spin_int8(kTurns); });
+  p.f32_ops = static_cast<double>(t.spin_f32(kTurns)) / best_seconds(20, [&] { t.spin_f32(kTurns); });
+  const std::vector<std::byte> memory(size_t{512} << 20, std::byte{1});
+  const auto bytes = static_cast<int64_t>(memory.size());
+  for (int way = 0; way < kReadWays; ++way)
+    p.bytes = std::max(p.bytes, static_cast<double>(bytes) / best_seconds(4, [&] { t.read_bytes(memory.data(), bytes, way); }));
   return p;
 }
-#else
-Peaks measure_peaks() { return {}; }
-#endif
 
 const Peaks& peaks() {
   static const Peaks p = measure_peaks();
