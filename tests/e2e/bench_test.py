@@ -14,14 +14,19 @@ QUICK = ("-p", 48, "-n", 12, "--repeat", 2)
 
 
 class Bench(ProgramTest):
+    known = {}   # the roofline takes more than a second each time
+
     def bench(self, model, *options):
-        return self.ok_json("bench", model, *QUICK, *options, "--json")
+        asked = (model, *options)
+        if asked not in self.known:
+            self.known[asked] = self.ok_json("bench", model, *QUICK, *options, "--json")
+        return self.known[asked]
 
     def test_the_report_adds_up(self):
         for model in (TINY_E2B, TINY_GEMMA3):
-            r = self.bench(model, "--threads", 1)
+            r = self.bench(model)
             self.assertLessEqual(KEYS, set(r))
-            self.assertEqual((r["model"], r["threads"], r["ctx"], r["kv"]), (str(model), 1, 49, "f16"))
+            self.assertEqual((r["model"], r["ctx"], r["kv"]), (str(model), 49, "f16"))
             prefill, decode, roof = r["prefill"], r["decode"], r["roofline"]
             self.assertEqual((prefill["tokens"], prefill["steps"], decode["tokens"], decode["steps"]), (48, 1, 12, 12))
             for phase in (prefill, decode):
@@ -63,9 +68,11 @@ class Bench(ProgramTest):
         self.assertGreater(r["prefill"]["tokens_per_s"], 0)
 
     def test_every_kind_of_cache_instructions_and_backend(self):
-        kv = {name: self.bench(TINY_GEMMA3, "--kv", name, "--depth", 64)["decode"]["bytes_per_token"] for name in ("q8", "f16", "f32")}
-        self.assertTrue(kv["q8"] < kv["f16"] < kv["f32"], kv)
-        self.assertEqual(self.bench(TINY_GEMMA3, "--isa", "scalar")["isa"], "scalar")
+        half = self.bench(TINY_GEMMA3)["decode"]["bytes_per_token"]
+        self.assertLess(self.bench(TINY_GEMMA3, "--kv", "q8")["decode"]["bytes_per_token"], half)
+        full = self.bench(TINY_GEMMA3, "--kv", "f32", "--isa", "scalar", "--threads", 1)
+        self.assertGreater(full["decode"]["bytes_per_token"], half)
+        self.assertEqual((full["isa"], full["threads"], full["kv"]), ("scalar", 1, "f32"))
         plain = self.bench(TINY_GEMMA3, "--backend", "ref")
         self.assertEqual((plain["isa"], plain["threads"]), ("ref", 1))
 
