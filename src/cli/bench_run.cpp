@@ -17,10 +17,17 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+// Streams of random ids.
+constexpr uint64_t kFresh = 0, kDepths = 1;
+
+int32_t random_id(uint64_t stream, uint64_t index, int32_t vocab_size) {
+  return static_cast<int32_t>(random_u64(stream, index) % static_cast<uint64_t>(vocab_size));
+}
+
 // Ids that no prompt had before: nothing of them is found in the cache.
 void append_fresh(std::vector<int32_t>& ids, int64_t n, int32_t vocab_size) {
   static uint64_t drawn = 0;
-  for (int64_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>(random_u64(1, drawn++) % static_cast<uint64_t>(vocab_size)));
+  for (int64_t i = 0; i < n; ++i) ids.push_back(random_id(kFresh, drawn++, vocab_size));
 }
 
 // One request, as far as it has come.
@@ -35,7 +42,9 @@ class Bench {
  public:
   Bench(Session& session, const BenchOptions& options)
       : engine_(*session.engine), config_(session.loaded->model->config()), options_(options), depths_(static_cast<size_t>(options.parallel)) {
-    for (std::vector<int32_t>& ids : depths_) append_fresh(ids, options_.depth, vocab_size());
+    // A sequence's depth is the same for all that is measured: it is filled once.
+    for (size_t s = 0; s < depths_.size(); ++s)
+      for (int32_t i = 0; i < options_.depth; ++i) depths_[s].push_back(random_id(kDepths + s, static_cast<uint64_t>(i), vocab_size()));
   }
 
   int32_t vocab_size() const { return static_cast<int32_t>(config_.vocab_size); }
