@@ -109,9 +109,11 @@ void encode_block(BlockQ8_0& b, const float* x, const float*) {
   for (int i = 0; i < kBlock; ++i) largest = std::max(largest, std::fabs(x[i]));
   const float d = largest / 127, inverse = d != 0 ? 1.0f / d : 0.0f;
   b.d = f32_to_f16(d);
-  // Halves go away from 0. The sum is exact where that matters: magnitudes are at most 127.
+  // Halves go away from 0. The inverse of a very small scale is infinite: what it gives is bounded before it becomes an integer.
   for (int i = 0; i < kBlock; ++i) {
-    const float v = x[i] * inverse;
+    float v = x[i] * inverse;
+    v = v > -127.0f ? v : -127.0f;
+    v = v < 127.0f ? v : 127.0f;
     const int whole = static_cast<int>(v);
     const float rest = v - static_cast<float>(whole);
     b.qs[i] = static_cast<int8_t>(whole + (rest >= 0.5f ? 1 : 0) - (rest <= -0.5f ? 1 : 0));

@@ -1,10 +1,12 @@
 // The rules are those of llama.cpp (src/llama-quant.cpp), for the tensors that Gemma has: a file made here has the types that people know under the mixture's name.
 #include "quant/recipe.h"
 
+#include <regex.h>
+
 #include <algorithm>
 #include <charconv>
+#include <deque>
 #include <numeric>
-#include <regex>
 
 #include "base/error.h"
 #include "quant/encode.h"
@@ -186,23 +188,24 @@ class Chooser {
   int64_t num_v_ = 0, seen_v_ = 0, seen_down_ = 0;
 };
 
-struct Pattern {
-  std::regex regex;
+// A compiled regular expression, freed with it.
+class Pattern {
+ public:
+  explicit Pattern(const TypeOverride& o) : type(o.type) {
+    if (o.pattern.find('\0') != std::string::npos || ::regcomp(&regex_, o.pattern.c_str(), REG_EXTENDED | REG_NOSUB) != 0)
+      fail(ErrorCode::invalid_argument, "'{}' is no regular expression, --tensor-type, write it as ffn_down=q6_k", o.pattern);
+  }
+  ~Pattern() { ::regfree(&regex_); }
+  Pattern(const Pattern&) = delete;
+  Pattern& operator=(const Pattern&) = delete;
+  bool matches(const std::string& name) const { return ::regexec(&regex_, name.c_str(), 0, nullptr, 0) == 0; }
+
   DType type;
   bool used = false;
-};
 
-std::vector<Pattern> compiled(std::span<const TypeOverride> overrides) {
-  std::vector<Pattern> out;
-  for (const TypeOverride& o : overrides) {
-    try {
-      out.push_back({std::regex(o.pattern), o.type});
-    } catch (const std::regex_error&) {
-      fail(ErrorCode::invalid_argument, "'{}' is no regular expression, --tensor-type, write it as ffn_down=q6_k", o.pattern);
-    }
-  }
-  return out;
-}
+ private:
+  regex_t regex_;
+};
 
 }  // namespace
 
@@ -233,7 +236,8 @@ DType find_type(std::string_view name) {
 
 std::vector<ChosenType> choose_types(const Recipe& recipe, std::span<const TensorShape> tensors, const ModelShape& model,
                                      std::span<const TypeOverride> overrides, bool has_importance) {
-  std::vector<Pattern> patterns = compiled(overrides);
+  std::deque<Pattern> patterns;
+  for (const TypeOverride& o : overrides) patterns.emplace_back(o);
   std::vector<size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return layer_of(tensors[a].name) < layer_of(tensors[b].name); });
@@ -245,7 +249,7 @@ std::vector<ChosenType> choose_types(const Recipe& recipe, std::span<const Tenso
       chosen[at] = {t.dtype, t.dtype, false};
       continue;
     }
-    const auto named = std::find_if(patterns.begin(), patterns.end(), [&](const Pattern& p) { return std::regex_search(t.name, p.regex); });
+    const auto named = std::find_if(patterns.begin(), patterns.end(), [&](const Pattern& p) { return p.matches(t.name); });
     DType wanted = recipe.base;
     if (named != patterns.end()) {
       named->used = true;

@@ -39,7 +39,7 @@ struct ModelShape {
   int64_t heads_per_kv_head = 1;  // of the first layer
 };
 
-// `PATTERN=TYPE`: tensors whose name has a match of the regular expression (ECMAScript).
+// `PATTERN=TYPE`: tensors whose name has a match of the regular expression (POSIX extended).
 struct TypeOverride {
   std::string pattern;
   DType type;
