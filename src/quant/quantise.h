@@ -64,8 +64,8 @@ struct QuantiseOptions {
 // Whether the disk of `path` has room for the plan. Fails with not_found (no such folder) or exhausted.
 void check_space(const Plan& plan, const std::filesystem::path& path);
 
-// Writes the plan to `path`, which has the whole file or what was there before. The bytes do not depend on the number of threads. Memory stays below 64 MB, whatever
-// the model. Fails with exhausted (no room on the disk), io, corrupt (NaN, infinity), unsupported (values beyond f16), cancelled.
+// Writes the plan to `path`, which has the whole file or what was there before. The bytes do not depend on the number of threads. Memory stays below 64 MB
+// beside the metadata, whatever the model. Fails with exhausted (no room on the disk), io, corrupt (NaN, infinity), unsupported (values beyond f16), cancelled.
 std::vector<TensorResult> quantise(const Source& source, const Plan& plan, const Recipe& recipe, const std::filesystem::path& path,
                                    const QuantiseOptions& options);
 
