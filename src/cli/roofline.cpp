@@ -73,7 +73,7 @@ Roofline measure_roofline(const kernels::KernelTable& table, int threads, uint64
   ThreadPool pool(threads);
   Roofline r;
   r.threads = threads;
-  r.read_bytes = std::clamp<uint64_t>(available / 4, uint64_t{1} << 20, kMostBuffer) / 4096 * 4096;
+  r.read_bytes = std::clamp<uint64_t>(available / 4, static_cast<uint64_t>(threads) << 16, kMostBuffer) / 4096 * 4096;
   r.read_gb_per_s = read_rate(pool, table, r.read_bytes, seconds_each);
   r.f32_gflops = spin_rate(pool, table.spin_f32, seconds_each);
   r.int8_gops = spin_rate(pool, table.spin_int8, seconds_each);

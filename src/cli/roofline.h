@@ -16,7 +16,7 @@ struct Roofline {
 };
 
 // The quickest of the passes that fit into `seconds_each` a figure: what others take of the machine meanwhile is no property of it.
-// Takes at most a quarter of `available` bytes, at most 512 MiB. Throws std::bad_alloc when there is no memory for it.
+// threads: 1..1024. Takes at most a quarter of `available` bytes (but 64 KiB a thread at least), at most 512 MiB. Throws std::bad_alloc when there is no memory for it.
 Roofline measure_roofline(const kernels::KernelTable& table, int threads, uint64_t available, double seconds_each);
 
 }  // namespace carat::cli
