@@ -131,7 +131,15 @@ void quant_matmul(benchmark::State& state, const KernelTable* t, DType type, int
   for (auto& v : x) v = normal(rng);
   std::vector<int8_t> q(x.size());
   std::vector<int32_t> sum16(static_cast<size_t>(rows * k / 16));
-  t->quantise_rows(x.data(), k, rows, k, q.data(), scale.data(), sum16.data());
+  std::vector<uint8_t> factor(scale.size());
+  std::vector<int32_t> pair16(scale.size()), pair32(scale.size() / 2);
+  QuantRows quantised{q.data(), scale.data(), sum16.data(), rows, k};
+  if (is_superblock(type)) {
+    t->quantise_tiles(x.data(), k, rows, k, {q.data(), scale.data(), sum16.data(), factor.data(), pair16.data(), pair32.data()});
+    quantised.factor = factor.data(), quantised.pair16 = pair16.data(), quantised.pair32 = pair32.data();
+  } else {
+    t->quantise_rows(x.data(), k, rows, k, q.data(), scale.data(), sum16.data());
+  }
   int copy = 0;
   const double best = run(state, [&] {
     t->matmul_quant({.dtype = type,
@@ -139,7 +147,7 @@ void quant_matmul(benchmark::State& state, const KernelTable* t, DType type, int
                      .n = n,
                      .panel_begin = 0,
                      .panel_end = n / 16,
-                     .x = {q.data(), scale.data(), sum16.data(), rows, k},
+                     .x = quantised,
                      .out = out.data(),
                      .ldo = n});
     copy = (copy + 1) % w.copies;

@@ -5,7 +5,7 @@
 // is written as one (fma below), contraction is off, exp and tanh are ours (kernels/generic/math.h). A result for a row never depends on how many rows are
 // computed with it. Where a sum over a row is unavoidable (norms, softmax): 16 strided partial sums, then the fixed tree ((0+8)+(4+12))+... of reduce_add().
 // Equal bits means: of every number; that a result is NaN is the same everywhere, its payload is not. max(a, b) is a > b ? a : b.
-// No kernel allocates, throws, or calls a std:: function. matmul_quant wants about 150 KiB of stack for its block of sums. Panels are prefetched beyond their
+// No kernel allocates, throws, or calls a std:: function. matmul_quant wants about 200 KiB of stack for its block of sums. Panels are prefetched beyond their
 // end, never read there. Pointers need no alignment unless said; `out` never overlaps an input unless said.
 #include <cstddef>
 #include <cstdint>
@@ -22,25 +22,56 @@ inline constexpr int kSplit = 256;         // positions a split of attention; sp
 inline constexpr int kMaxHeadDim = 1024;
 inline constexpr int kReadWays = 3;  // of read_bytes
 
-// Rows of activations as int8. k is a multiple of 32. value = scale * q.
-//   scale[r][g] = amax / 127 over the 32 elements, q = round to nearest even (x * (127 / amax)); amax 0 (or 127 / amax too
-//   large for f32) -> scale 0, q 0. An inf or NaN among the 32 -> scale NaN, q 0: a broken row shows in every product.
-//   sum16[r][h] = sum of 16 consecutive q.
+// Rows of activations as int8, in one of two forms: the type of the matrix decides which (is_superblock). sum16[r][h] = sum of 16 consecutive q. A NaN or an inf among
+// the elements of a scale -> scale NaN, q 0: a broken row shows in every product.
+//   Block types: k is a multiple of 32; scale[r][k / 32] = amax / 127 over the 32 elements, q = round to nearest even (x * (127 / amax)); amax 0 (or 127 / amax too
+//   large for f32) -> scale 0, q 0. value = scale * q. shift is null.
+//   Superblock types: k is a multiple of 256. Over a tile of 256 elements, a = amax / 127 and inverse = 127 / amax as above, scale[r][k / 256] = a / 8. A group of 32 has
+//   its own eighths of that: factor[r][k / 32] = f, the smallest of 1..8 for which the group's amax <= f / 8 * the tile's; q = round(x * (inverse * (8 / f))).
+//   value = scale * (q * factor).
 struct QuantRows {
   const int8_t* q = nullptr;       // [rows][k]
-  const float* scale = nullptr;    // [rows][k / 32]
+  const float* scale = nullptr;    // [rows][k / 32] or [rows][k / 256]
   const int32_t* sum16 = nullptr;  // [rows][k / 16]
   int64_t rows = 0;
   int64_t k = 0;
+  // superblock types only
+  const uint8_t* factor = nullptr;  // [rows][k / 32]
+  const int32_t* pair16 = nullptr;  // [rows][k / 32]: two int16, the sums of the group's halves * factor, the first in the lower half
+  const int32_t* pair32 = nullptr;  // [rows][k / 64]: the same of two groups
 };
 
+// Rows [first, first + n) of x.
+constexpr QuantRows rows_of(const QuantRows& x, int64_t first, int64_t n) {
+  const int64_t at = first * x.k;
+  QuantRows part = x;
+  part.q += at, part.sum16 += at / 16, part.scale += at / (x.factor ? kTileK : kGroup), part.rows = n;
+  if (x.factor) part.factor += at / kGroup, part.pair16 += at / kGroup, part.pair32 += at / (2 * kGroup);
+  return part;
+}
+
+// Where quantise_tiles writes: the arrays of QuantRows.
+struct TileRows {
+  int8_t* q;
+  float* scale;
+  int32_t* sum16;
+  uint8_t* factor;
+  int32_t* pair16;
+  int32_t* pair32;
+};
+
+// Types whose 256 elements share float factors and whose parts (16 or 32 elements) have integer scales.
+constexpr bool is_superblock(DType t) {
+  return t == DType::q2_k || t == DType::q3_k || t == DType::q4_k || t == DType::q5_k || t == DType::q6_k || t == DType::iq4_xs;
+}
+
 // out[r][16 p + lane] for panels p in [panel_begin, panel_end), columns >= n are not written.
-// Weight of an element = s * c - m, with integer code c (offset already taken off: Q5_0's c is -16..15), f32 s = scale of its group (d*sc rounded once where the
-// format has two factors), f32 m = minimum of its group (0 where the format has none).
-// Meaning, an output and a row: acc = 0; for each 32-group ascending:
-//   formats with one scale a group:  acc = fma(float(sum c*q), s * as, acc);  where they have minima also  acc = fma(float(sum q) * as, -m, acc)
-//   formats with a scale every 16 (Q2_K, Q3_K, Q6_K, NVFP4): the same twice, lower half first (each half: scale step, then its minimum step).
-// sums of products are exact in int32. Q4_1, Q5_1: weight = s*c + m: the step is fma(float(sum q)*as, m, acc).
+// c: the integer code of an element, offset already taken off (Q5_0's is -16..15). All sums of products are exact in int32.
+// Block types: weight = s * c (+ m for Q4_1, Q5_1), s the f32 scale of a group of 32. An output and a row: acc = 0; for each group ascending
+//   acc = fma(float(sum c*q), s * as, acc), with a minimum also acc = fma(float(sum q) * as, m, acc).   NVFP4, a scale every 16: twice, lower half first.
+// Superblock types: weight = d * sc * c - dmin * m, sc and m the integers of a part (32 elements; Q2_K, Q3_K, Q6_K: 16). acc = 0; for each tile of 256 ascending
+//   S = sum over parts of (sc * factor) * sum c*q, M = sum over parts of m * (factor * sum q); v = d * float(S), with minima fma(d, float(S), -dmin * float(M));
+//   acc = fma(v, as, acc).
 // Finally out = acc * w_scale when w_scale != 1 (NVFP4's separate factor).
 struct QuantMatmul {
   DType dtype = DType::q8_0;
@@ -108,7 +139,8 @@ int64_t attend_scratch_floats(int64_t rows, int64_t head_dim, DType kv_dtype);
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "neon", "neon_dotprod"
 
-  void (*quantise_rows)(const float* x, int64_t ldx, int64_t rows, int64_t k, int8_t* q, float* scale, int32_t* sum16);
+  void (*quantise_rows)(const float* x, int64_t ldx, int64_t rows, int64_t k, int8_t* q, float* scale, int32_t* sum16);  // for block types
+  void (*quantise_tiles)(const float* x, int64_t ldx, int64_t rows, int64_t k, const TileRows& out);                     // for superblock types
   void (*matmul_quant)(const QuantMatmul& a);
   void (*matmul_dense)(const DenseMatmul& a);
 

@@ -360,9 +360,7 @@ bool packable(DType t) { return is_float(t) || is_quantised(t); }
 int64_t panel_bytes(DType t, int64_t k) {
   check(packable(t) && k >= 0 && k % info(t).block_elems == 0, "panel_bytes: no panels of this type and width");
   if (is_float(t)) return k * kLanes * info(t).block_bytes;
-  const TileShape shape = tile_shape(t);
-  const int64_t rest = k % kTileK / kGroup;
-  return k / kTileK * shape.bytes(kGroupsPerTile) + (rest != 0 ? shape.bytes(rest) : 0);
+  return panel_size(t, k);
 }
 
 void pack_panel(DType t, const std::byte* const rows[16], int64_t k, std::byte* panel) {

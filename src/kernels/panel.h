@@ -19,6 +19,7 @@
 namespace carat::kernels {
 
 inline constexpr int kGroupsPerTile = kTileK / kGroup;
+inline constexpr int kPartsPerTile = kTileK / 16;  // a part has a scale of its own: a group, or half of one
 
 struct TileShape {
   int plane8 = 0, plane4 = 0, plane2 = 0, plane1 = 0;  // bytes a group: 512, 256, 128, 64 or 0
@@ -60,6 +61,13 @@ constexpr TileShape tile_shape(DType t) {
     case DType::f8_e4m3: break;
   }
   return {};
+}
+
+// Bytes of a panel of a quantised type.
+constexpr int64_t panel_size(DType t, int64_t k) {
+  const TileShape shape = tile_shape(t);
+  const int64_t rest = k % kTileK / kGroup;
+  return k / kTileK * shape.bytes(kGroupsPerTile) + (rest != 0 ? shape.bytes(rest) : 0);
 }
 
 // What a panel's raw codes stand for: code - offset, or a signed byte, or an index into a table of 16.

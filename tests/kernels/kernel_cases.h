@@ -117,6 +117,37 @@ inline std::vector<float> random_floats(int64_t n, std::mt19937& rng, float scal
   return v;
 }
 
+// Activations as the matrices of a type take them.
+struct Rows {
+  std::vector<int8_t> q;
+  std::vector<float> scale;
+  std::vector<int32_t> sum16, pair16, pair32;
+  std::vector<uint8_t> factor;
+  QuantRows view;
+
+  // What an element stands for.
+  double value(int64_t i) const {
+    const auto at = static_cast<size_t>(i);
+    return view.factor ? static_cast<double>(scale[at / kTileK]) * (q[at] * factor[at / kGroup]) : static_cast<double>(scale[at / kGroup]) * q[at];
+  }
+};
+
+inline Rows quantise(const KernelTable& t, DType type, const std::vector<float>& x, int64_t rows, int64_t k) {
+  Rows r;
+  const auto n = static_cast<size_t>(rows * k);
+  r.q.resize(n), r.sum16.resize(n / 16);
+  if (is_superblock(type)) {
+    r.scale.resize(n / kTileK), r.factor.resize(n / kGroup), r.pair16.resize(n / kGroup), r.pair32.resize(n / (2 * kGroup));
+    t.quantise_tiles(x.data(), k, rows, k, {r.q.data(), r.scale.data(), r.sum16.data(), r.factor.data(), r.pair16.data(), r.pair32.data()});
+    r.view = {r.q.data(), r.scale.data(), r.sum16.data(), rows, k, r.factor.data(), r.pair16.data(), r.pair32.data()};
+  } else {
+    r.scale.resize(n / kGroup);
+    t.quantise_rows(x.data(), k, rows, k, r.q.data(), r.scale.data(), r.sum16.data());
+    r.view = {r.q.data(), r.scale.data(), r.sum16.data(), rows, k};
+  }
+  return r;
+}
+
 // The same bits; two NaNs count as equal, since their payload is no part of the contract.
 inline ::testing::AssertionResult same_bits(const std::vector<float>& want, const std::vector<float>& got) {
   if (want.size() != got.size()) return ::testing::AssertionFailure() << "sizes " << want.size() << " and " << got.size();

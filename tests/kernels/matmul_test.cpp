@@ -3,23 +3,6 @@
 namespace carat::kernels {
 namespace {
 
-struct Rows {
-  std::vector<int8_t> q;
-  std::vector<float> scale;
-  std::vector<int32_t> sum16;
-  QuantRows view;
-};
-
-Rows quantise(const KernelTable& t, const std::vector<float>& x, int64_t rows, int64_t k) {
-  Rows r;
-  r.q.resize(static_cast<size_t>(rows * k));
-  r.scale.resize(static_cast<size_t>(rows * k / kGroup));
-  r.sum16.resize(static_cast<size_t>(rows * k / 16));
-  t.quantise_rows(x.data(), k, rows, k, r.q.data(), r.scale.data(), r.sum16.data());
-  r.view = {r.q.data(), r.scale.data(), r.sum16.data(), rows, k};
-  return r;
-}
-
 constexpr float kSentinel = -12345.0f;
 
 std::vector<float> multiply(const KernelTable& t, DType type, const Panels& p, int64_t n, const QuantRows& x, float w_scale = 1.0f) {
@@ -49,7 +32,7 @@ TEST(QuantiseRows, EveryTableGivesTheBitsOfScalar) {
   }
   x[130] = std::numeric_limits<float>::quiet_NaN();
   x[170] = -std::numeric_limits<float>::infinity();
-  const Rows want = quantise(*scalar_table(), x, rows, k);
+  const Rows want = quantise(*scalar_table(), DType::q8_0, x, rows, k);
   EXPECT_EQ(want.scale[0], 0.0f);
   EXPECT_EQ(want.scale[1], 0.0f);
   EXPECT_TRUE(std::isnan(want.scale[4]));  // a broken row shows
@@ -67,10 +50,67 @@ TEST(QuantiseRows, EveryTableGivesTheBitsOfScalar) {
     EXPECT_EQ(want.sum16[h], sum);
   }
   for (const Candidate& c : candidates()) {
-    const Rows got = quantise(*c.table, x, rows, k);
+    const Rows got = quantise(*c.table, DType::q8_0, x, rows, k);
     EXPECT_EQ(want.q, got.q) << c.how;
     EXPECT_TRUE(same_bits(want.scale, got.scale)) << c.how;
     EXPECT_EQ(want.sum16, got.sum16) << c.how;
+  }
+}
+
+TEST(QuantiseTiles, EveryTableGivesTheBitsOfScalarAndSmallGroupsAreFiner) {
+  std::mt19937 rng(31);
+  const int64_t rows = 2, k = 1536;
+  auto x = random_floats(rows * k, rng);
+  for (size_t i = 0; i < 256; ++i) {
+    x[i] *= i / 32 == 3 ? 64.0f : 0.5f;           // one group far larger than the others
+    x[256 + i] = 0.0f;                            // nothing at all
+    x[512 + i] = 1e-41f * static_cast<float>(i);  // 127 / amax overflows
+    x[768 + i] = i / 32 == 0 ? 3e38f : 1e-3f;
+  }
+  x[1030] = std::numeric_limits<float>::quiet_NaN();
+  x[1300] = -std::numeric_limits<float>::infinity();
+  const Rows want = quantise(*scalar_table(), DType::q4_k, x, rows, k);
+  EXPECT_EQ(want.scale[1], 0.0f);
+  EXPECT_EQ(want.scale[2], 0.0f);
+  EXPECT_TRUE(std::isnan(want.scale[4]));  // a broken row shows
+  EXPECT_TRUE(std::isnan(want.scale[5]));
+  EXPECT_EQ(want.factor[3], 8);
+  EXPECT_EQ(want.factor[2], 1);
+  for (int64_t t = 0; t < rows * k / kTileK; ++t) {
+    float amax = 0;
+    for (int64_t i = t * kTileK; i < (t + 1) * kTileK; ++i) amax = std::max(amax, std::abs(x[static_cast<size_t>(i)]));
+    const float s = want.scale[static_cast<size_t>(t)];
+    for (int64_t g = t * 8; g < t * 8 + 8; ++g) {
+      float own = 0;
+      int32_t half[2] = {};
+      for (int64_t i = g * kGroup; i < (g + 1) * kGroup; ++i) {
+        const auto at = static_cast<size_t>(i);
+        own = std::max(own, std::abs(x[at]));
+        half[i % kGroup / 16] += want.q[at];
+        if (s > 0)
+          ASSERT_NEAR(want.value(i), x[at], 0.5001 * s * want.factor[at / kGroup]) << i;
+        else
+          ASSERT_EQ(want.q[at], 0) << i;
+      }
+      const int factor = want.factor[static_cast<size_t>(g)];
+      if (s > 0) {
+        const double eighths = 8.0 * own / amax;
+        EXPECT_LE(eighths, factor + 1e-5) << "group " << g;
+        EXPECT_TRUE(factor == 1 || eighths > factor - 1 - 1e-5) << "group " << g;
+      }
+      EXPECT_EQ(want.pair16[static_cast<size_t>(g)], ((half[0] * factor) & 0xFFFF) | static_cast<int32_t>(static_cast<uint32_t>(half[1] * factor) << 16)) << g;
+      const int32_t both = (half[0] + half[1]) * factor, word = want.pair32[static_cast<size_t>(g / 2)];
+      EXPECT_EQ(static_cast<int16_t>(g % 2 == 0 ? word & 0xFFFF : word >> 16), both) << g;
+    }
+  }
+  for (const Candidate& c : candidates()) {
+    const Rows got = quantise(*c.table, DType::q4_k, x, rows, k);
+    EXPECT_EQ(want.q, got.q) << c.how;
+    EXPECT_TRUE(same_bits(want.scale, got.scale)) << c.how;
+    EXPECT_EQ(want.factor, got.factor) << c.how;
+    EXPECT_EQ(want.sum16, got.sum16) << c.how;
+    EXPECT_EQ(want.pair16, got.pair16) << c.how;
+    EXPECT_EQ(want.pair32, got.pair32) << c.how;
   }
 }
 
@@ -82,7 +122,7 @@ TEST(MatmulQuant, ScalarAgreesWithDoubles) {
       const int64_t n = 19, rows = 5;
       const auto w = make_rows(type, n, k, rng);
       const Panels p = pack(type, w, n, k);
-      const Rows x = quantise(*scalar_table(), random_floats(rows * k, rng), rows, k);
+      const Rows x = quantise(*scalar_table(), type, random_floats(rows * k, rng), rows, k);
       const float w_scale = type == DType::nvfp4 ? 0.37f : 1.0f;
       const auto out = multiply(*scalar_table(), type, p, n, x.view, w_scale);
       for (int64_t i = 0; i < n; ++i) {
@@ -91,8 +131,7 @@ TEST(MatmulQuant, ScalarAgreesWithDoubles) {
         for (int64_t r = 0; r < rows; ++r) {
           double sum = 0, magnitude = 1e-30;
           for (int64_t j = 0; j < k; ++j) {
-            const double term = static_cast<double>(row[static_cast<size_t>(j)]) * x.q[static_cast<size_t>(r * k + j)] *
-                                x.scale[static_cast<size_t>((r * k + j) / 32)] * w_scale;
+            const double term = static_cast<double>(row[static_cast<size_t>(j)]) * x.value(r * k + j) * w_scale;
             sum += term;
             magnitude += std::abs(term);
           }
@@ -117,7 +156,7 @@ TEST_P(MatmulQuantTypes, EveryTableGivesTheBitsOfScalar) {
         rows = rows % 20 + 1;  // 1..20, all of them in turn
         const Panels p = pack(type, make_rows(type, n, k, rng, fill), n, k);
         const auto activations = fill == Fill::largest ? extreme_activations(rows * k, rng) : random_floats(rows * k, rng, 4.0f);
-        const Rows x = quantise(*scalar_table(), activations, rows, k);
+        const Rows x = quantise(*scalar_table(), type, activations, rows, k);
         const auto want = multiply(*scalar_table(), type, p, n, x.view, 0.7f);
         for (const Candidate& c : candidates())
           ASSERT_TRUE(same_bits(want, multiply(*c.table, type, p, n, x.view, 0.7f)))
@@ -131,14 +170,14 @@ TEST_P(MatmulQuantTypes, ARowDoesNotDependOnItsNeighbours) {
   const int64_t k = 512, n = 40, rows = 100;
   const Panels p = pack(type, make_rows(type, n, k, rng), n, k);
   const auto activations = random_floats(rows * k, rng);
-  const Rows x = quantise(*scalar_table(), activations, rows, k);
+  const Rows x = quantise(*scalar_table(), type, activations, rows, k);
   std::vector<Candidate> all = candidates();
   all.push_back({scalar_table(), "scalar"});
   for (const Candidate& c : all) {
     const auto together = multiply(*c.table, type, p, n, x.view);
     for (int64_t r = 0, some = 1; r < rows; r += some, some = some % 13 + 1) {
       if (r + some > rows) some = rows - r;
-      const QuantRows part{x.q.data() + r * k, x.scale.data() + r * k / 32, x.sum16.data() + r * k / 16, some, k};
+      const QuantRows part = rows_of(x.view, r, some);
       const auto alone = multiply(*c.table, type, p, n, part);
       ASSERT_EQ(std::memcmp(alone.data(), together.data() + r * (n + 3), alone.size() * sizeof(float)), 0) << c.how << " rows " << r << " + " << some;
     }
@@ -150,7 +189,7 @@ TEST_P(MatmulQuantTypes, PanelsMayBeSplitBetweenCalls) {
   std::mt19937 rng(7);
   const int64_t k = 256, n = 16 * 7 - 5, rows = 7;
   const Panels p = pack(type, make_rows(type, n, k, rng), n, k);
-  const Rows x = quantise(*scalar_table(), random_floats(rows * k, rng), rows, k);
+  const Rows x = quantise(*scalar_table(), type, random_floats(rows * k, rng), rows, k);
   for (const Candidate& c : candidates()) {
     const auto want = multiply(*scalar_table(), type, p, n, x.view);
     std::vector<float> got(want.size(), kSentinel);

@@ -36,20 +36,24 @@ Routing CpuOps::route(Tensor logits, int64_t top_k) {
 }
 
 kernels::QuantRows CpuOps::gather(const kernels::QuantRows& from, const int64_t* place, int64_t slots, int64_t top_k) {
-  const int64_t groups = from.k / kernels::kGroup, halves = from.k / 16;
   kernels::QuantRows to = from;
-  auto* q = arena_.array<int8_t>(slots * from.k);
-  auto* scale = arena_.array<float>(slots * groups);
-  auto* sum16 = arena_.array<int32_t>(slots * halves);
-  to.q = q, to.scale = scale, to.sum16 = sum16, to.rows = slots;
-  for_rows(slots, from.k, [&](int64_t begin, int64_t end, int) {
-    for (int64_t s = begin; s < end; ++s) {
-      const int64_t row = s / top_k;
-      std::memcpy(q + place[s] * from.k, from.q + row * from.k, static_cast<size_t>(from.k));
-      std::memcpy(scale + place[s] * groups, from.scale + row * groups, static_cast<size_t>(groups) * sizeof(float));
-      std::memcpy(sum16 + place[s] * halves, from.sum16 + row * halves, static_cast<size_t>(halves) * sizeof(int32_t));
-    }
-  });
+  to.rows = slots;
+  // An array of which a row has k / share elements.
+  auto collect = [&]<typename T>(const T* values, int64_t share) -> const T* {
+    if (!values) return nullptr;
+    const int64_t n = from.k / share;
+    T* out = arena_.array<T>(slots * n);
+    for_rows(slots, n, [&](int64_t begin, int64_t end, int) {
+      for (int64_t s = begin; s < end; ++s) std::memcpy(out + place[s] * n, values + s / top_k * n, static_cast<size_t>(n) * sizeof(T));
+    });
+    return out;
+  };
+  to.q = collect(from.q, 1);
+  to.scale = collect(from.scale, from.factor ? kernels::kTileK : kernels::kGroup);
+  to.sum16 = collect(from.sum16, 16);
+  to.factor = collect(from.factor, kernels::kGroup);
+  to.pair16 = collect(from.pair16, kernels::kGroup);
+  to.pair32 = collect(from.pair32, 2 * kernels::kGroup);
   return to;
 }
 
@@ -77,18 +81,13 @@ Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routin
   Tensor gathered{nullptr, slots, x.cols};
   kernels::QuantRows gathered_q;
   if (quantised_input) {
-    gathered_q = gather(quantise(x), place, slots, routing.top_k);
+    gathered_q = gather(quantise(x, stack.experts[0].gate_up.dtype), place, slots, routing.top_k);
   } else {
     gathered = empty(slots, x.cols);
     for_rows(slots, x.cols, [&](int64_t begin, int64_t end, int) {
       for (int64_t s = begin; s < end; ++s) std::memcpy(gathered.row(place[s]), x.row(s / routing.top_k), static_cast<size_t>(x.cols) * sizeof(float));
     });
   }
-  auto part = [](const kernels::QuantRows& q, int64_t first, int64_t n) {
-    kernels::QuantRows p = q;
-    p.q += first * q.k, p.scale += first * (q.k / kernels::kGroup), p.sum16 += first * (q.k / 16), p.rows = n;
-    return p;
-  };
   auto part_of = [](Tensor t, int64_t first, int64_t n) { return Tensor{t.row(first), n, t.cols}; };
   auto run = [&](Tensor in, const kernels::QuantRows& q, Tensor out, Linear Expert::* matrix) {
     const int64_t pieces = pieces_of(groups[0].expert->*matrix);
@@ -96,7 +95,7 @@ Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routin
       for (int64_t j = begin; j < end; ++j) {
         const Group& g = groups[j / pieces];
         const Linear& w = g.expert->*matrix;
-        const kernels::QuantRows rows = q.q ? part(q, g.first, g.rows) : q;
+        const kernels::QuantRows rows = q.q ? kernels::rows_of(q, g.first, g.rows) : q;
         const int64_t panel = j % pieces * kPanelsAPiece;
         const int64_t panels = (w.out + kernels::kLanes - 1) / kernels::kLanes;
         matmul(w, q.q ? Tensor{} : part_of(in, g.first, g.rows), &rows, panel, std::min(panel + kPanelsAPiece, panels), part_of(out, g.first, g.rows));
@@ -110,7 +109,7 @@ Tensor CpuOps::experts(Tensor x, const ExpertStack& stack, const Routing& routin
     for (int64_t s = begin; s < end; ++s) k_.gelu_mul(gate_up.row(s), gate_up.row(s) + width, width, h.row(s));
   });
   Tensor down = empty(slots, hidden);
-  run(h, is_quantised(stack.experts[0].down.dtype) ? quantise(h) : kernels::QuantRows{}, down, &Expert::down);
+  run(h, is_quantised(stack.experts[0].down.dtype) ? quantise(h, stack.experts[0].down.dtype) : kernels::QuantRows{}, down, &Expert::down);
 
   Tensor out = empty(x.rows, hidden);
   for_rows(x.rows, hidden * routing.top_k, [&](int64_t begin, int64_t end, int) {

@@ -82,25 +82,44 @@ Tensor CpuOps::embed(const Linear& table, std::span<const int32_t> ids, float sc
   return out;
 }
 
-kernels::QuantRows CpuOps::quantise(Tensor x) {
+kernels::QuantRows CpuOps::quantise(Tensor x, DType of) {
+  const bool super = kernels::is_superblock(of);
   kernels::QuantRows rows;
   rows.rows = x.rows, rows.k = x.cols;
   auto* q = arena_.array<int8_t>(x.size());
-  auto* scale = arena_.array<float>(x.size() / kernels::kGroup);
   auto* sum16 = arena_.array<int32_t>(x.size() / 16);
+  auto* scale = arena_.array<float>(x.size() / (super ? kernels::kTileK : kernels::kGroup));
   rows.q = q, rows.scale = scale, rows.sum16 = sum16;
-  for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
-    k_.quantise_rows(x.row(begin), x.cols, end - begin, x.cols, q + begin * x.cols, scale + begin * (x.cols / kernels::kGroup), sum16 + begin * (x.cols / 16));
-  });
+  if (super) {
+    auto* factor = arena_.array<uint8_t>(x.size() / kernels::kGroup);
+    auto* pair16 = arena_.array<int32_t>(x.size() / kernels::kGroup);
+    auto* pair32 = arena_.array<int32_t>(x.size() / (2 * kernels::kGroup));
+    rows.factor = factor, rows.pair16 = pair16, rows.pair32 = pair32;
+    for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
+      const int64_t at = begin * x.cols, group = at / kernels::kGroup;
+      k_.quantise_tiles(x.row(begin), x.cols, end - begin, x.cols,
+                        {q + at, scale + at / kernels::kTileK, sum16 + at / 16, factor + group, pair16 + group, pair32 + group / 2});
+    });
+  } else {
+    for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
+      const int64_t at = begin * x.cols;
+      k_.quantise_rows(x.row(begin), x.cols, end - begin, x.cols, q + at, scale + at / kernels::kGroup, sum16 + at / 16);
+    });
+  }
   return rows;
 }
 
-const kernels::QuantRows& CpuOps::quantised(Tensor x) {
-  if (quantised_of_ != x.data || quantised_.rows != x.rows || quantised_.k != x.cols) {
-    quantised_ = quantise(x);
-    quantised_of_ = x.data;
+const kernels::QuantRows& CpuOps::quantised(Tensor x, DType of) {
+  Quantised& known = quantised_[kernels::is_superblock(of) ? 1 : 0];
+  if (known.of != x.data || known.rows.rows != x.rows || known.rows.k != x.cols) {
+    known.rows = quantise(x, of);
+    known.of = x.data;
   }
-  return quantised_;
+  return known.rows;
+}
+
+void CpuOps::forget_quantised() {
+  for (Quantised& q : quantised_) q.of = nullptr;
 }
 
 void CpuOps::matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, int64_t panel_begin, int64_t panel_end, Tensor out) const {
@@ -118,7 +137,7 @@ void CpuOps::matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, i
 }
 
 void CpuOps::matmul_parallel(const Linear& w, Tensor x, Tensor out) {
-  const kernels::QuantRows* rows = is_quantised(w.dtype) ? &quantised(x) : nullptr;
+  const kernels::QuantRows* rows = is_quantised(w.dtype) ? &quantised(x, w.dtype) : nullptr;
   const int64_t panels = panels_of(w.out);
   // Enough pieces that a thread which was interrupted does not hold up the others, each at least 64 KiB of weights.
   const int64_t panel_bytes = kernels::panel_bytes(w.dtype, w.in);

@@ -25,13 +25,13 @@ CpuOps::CpuOps(const kernels::KernelTable& table, int num_threads) : k_(table), 
 void CpuOps::begin(KvStore& kv) {
   kv_ = &kv;
   arena_.begin();
-  quantised_of_ = nullptr;
+  forget_quantised();
   place_buffers_.release();
 }
 
 void CpuOps::begin_layer() {
   arena_.begin_layer();
-  quantised_of_ = nullptr;  // its address may be given out again
+  forget_quantised();  // its address may be given out again
 }
 
 void CpuOps::end() { kv_ = nullptr; }

@@ -62,10 +62,11 @@ class CpuOps final : public Ops {
   }
   // rope() of x, or of its heads normalised where weight is given.
   Tensor turn(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions);
-  kernels::QuantRows quantise(Tensor x);  // into the arena
+  kernels::QuantRows quantise(Tensor x, DType of);  // into the arena, in the form that matrices of type `of` take
   // Row s / top_k of `from` at place[s], for all slots s.
   kernels::QuantRows gather(const kernels::QuantRows& from, const int64_t* place, int64_t slots, int64_t top_k);  // cpu_experts.cpp
-  const kernels::QuantRows& quantised(Tensor x);                                                                  // remembered for the last input
+  const kernels::QuantRows& quantised(Tensor x, DType of);  // the last input's is remembered, in each form
+  void forget_quantised();
   void matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, int64_t panel_begin, int64_t panel_end, Tensor out) const;
   void matmul_parallel(const Linear& w, Tensor x, Tensor out);
   void store(const AttentionSpec& spec, Tensor k, const Tensor* v, const Batch& batch);
@@ -78,8 +79,11 @@ class CpuOps final : public Ops {
   bool rehearsing_ = false;
   PageBuffer place_buffers_;  // of place(), until the first step
   KvStore* kv_ = nullptr;
-  const float* quantised_of_ = nullptr;
-  kernels::QuantRows quantised_;
+  struct Quantised {
+    const float* of = nullptr;
+    kernels::QuantRows rows;
+  };
+  Quantised quantised_[2];
 };
 
 }  // namespace carat

@@ -11,36 +11,43 @@ namespace carat::kernels {
 
 struct FormatTraits {
   Codes codes;
-  int offset;      // code - offset is the integer weight (Codes::offset)
-  int max_code;    // largest magnitude of the codes that enter the dot
-  bool halves;     // a scale every 16 elements instead of every 32
-  bool minima;     // a minimum beside each scale
-  bool wide_head;  // the head holds dmin beside d
+  int offset;    // code - offset is the integer weight (Codes::offset)
+  int max_code;  // largest magnitude of the codes that enter the dot
+  bool halves;   // a scale every 16 elements instead of every 32
+  bool minima;   // a minimum beside each scale
 };
 
 constexpr FormatTraits format_traits(DType t) {
   switch (t) {
-    case DType::q4_0: return {Codes::offset, 8, 15, false, false, false};
-    case DType::q4_1: return {Codes::offset, 0, 15, false, true, false};
-    case DType::q5_0: return {Codes::offset, 16, 31, false, false, false};
-    case DType::q5_1: return {Codes::offset, 0, 31, false, true, false};
-    case DType::q8_0: return {Codes::signed_bytes, 0, 128, false, false, false};
+    case DType::q4_0: return {Codes::offset, 8, 15, false, false};
+    case DType::q4_1: return {Codes::offset, 0, 15, false, true};
+    case DType::q5_0: return {Codes::offset, 16, 31, false, false};
+    case DType::q5_1: return {Codes::offset, 0, 31, false, true};
+    case DType::q8_0: return {Codes::signed_bytes, 0, 128, false, false};
     case DType::iq4_nl:
-    case DType::iq4_xs: return {Codes::iq4_table, 0, 127, false, false, false};
-    case DType::mxfp4: return {Codes::e2m1_table, 0, 12, false, false, false};
-    case DType::nvfp4: return {Codes::e2m1_table, 0, 12, true, false, false};
-    case DType::q2_k: return {Codes::offset, 0, 3, true, true, true};
-    case DType::q3_k: return {Codes::offset, 4, 7, true, false, false};
-    case DType::q4_k: return {Codes::offset, 0, 15, false, true, true};
-    case DType::q5_k: return {Codes::offset, 0, 31, false, true, true};
-    case DType::q6_k: return {Codes::offset, 32, 63, true, false, false};
+    case DType::iq4_xs: return {Codes::iq4_table, 0, 127, false, false};
+    case DType::mxfp4: return {Codes::e2m1_table, 0, 12, false, false};
+    case DType::nvfp4: return {Codes::e2m1_table, 0, 12, true, false};
+    case DType::q2_k: return {Codes::offset, 0, 3, true, true};
+    case DType::q3_k: return {Codes::offset, 4, 7, true, false};
+    case DType::q4_k: return {Codes::offset, 0, 15, false, true};
+    case DType::q5_k: return {Codes::offset, 0, 31, false, true};
+    case DType::q6_k: return {Codes::offset, 32, 63, true, false};
     default: return {};
   }
+}
+
+// The planes of a tile are several streams, which hardware prefetchers follow badly; in memory order they are one. A share of what comes kAhead later, a group.
+template <class S>
+[[gnu::always_inline]] inline void prefetch_ahead(const std::byte* tile, int64_t group_bytes, int64_t g) {
+  constexpr int64_t kAhead = 6144;
+  for (int64_t i = 0; i < group_bytes; i += 64) S::prefetch(tile + kAhead + g * group_bytes + i);
 }
 
 template <class S, DType T>
 struct Format {
   using F32 = typename S::F32;
+  using I32 = typename S::I32;
   using U8 = typename S::U8;
   static constexpr FormatTraits kTraits = format_traits(T);
   static constexpr TileShape kShape = tile_shape(T);
@@ -80,19 +87,28 @@ struct Format {
     return S::template finish<kSigned, kTraits.offset>(c);
   }
 
-  struct Head {
-    F32 d, dmin;
-  };
-
-  [[gnu::always_inline]] static inline Head head(const std::byte* tile, int64_t groups) {
-    Head h{};
-    if constexpr (kShape.head_bytes != 0) h.d = S::load_f16(tile + kShape.head_at(groups));
-    if constexpr (kTraits.wide_head) h.dmin = S::load_f16(tile + kShape.head_at(groups) + 32);
-    return h;
+  // ---- superblock types: the head's factors are floats, scales and minima of the parts (kParts a group) are integers.
+  [[gnu::always_inline]] static inline F32 d(const std::byte* tile, int64_t groups) { return S::load_f16(tile + kShape.head_at(groups)); }
+  [[gnu::always_inline]] static inline F32 dmin(const std::byte* tile, int64_t groups) { return S::load_f16(tile + kShape.head_at(groups) + 32); }
+  [[gnu::always_inline]] static inline I32 part_scale(const std::byte* tile, int64_t groups, int64_t g, int half) {
+    const std::byte* at = tile + kShape.scales_at(groups) + g * kShape.scale_bytes + 16 * half;
+    if constexpr (T == DType::q2_k)
+      return S::and_i(S::load_u8(at), S::set1_i(15));
+    else if constexpr (T == DType::q4_k || T == DType::q5_k)
+      return S::load_u8(at);
+    else
+      return S::load_i8(at);
+  }
+  [[gnu::always_inline]] static inline I32 part_minimum(const std::byte* tile, int64_t groups, int64_t g, int half) {
+    const std::byte* at = tile + kShape.scales_at(groups) + g * kShape.scale_bytes + 16 * half;
+    if constexpr (T == DType::q2_k)
+      return S::template sra_i<4>(S::load_u8(at));
+    else
+      return S::load_u8(at + 16);
   }
 
-  // Scale of group g (half 0 or 1 of it, where a scale serves 16 elements).
-  [[gnu::always_inline]] static inline F32 scale(const Head& h, const std::byte* tile, int64_t groups, int64_t g, int half) {
+  // ---- block types: the scale of group g (half 0 or 1 of it, where a scale serves 16 elements).
+  [[gnu::always_inline]] static inline F32 scale(const std::byte* tile, int64_t groups, int64_t g, int half) {
     const std::byte* at = tile + kShape.scales_at(groups) + g * kShape.scale_bytes;
     if constexpr (T == DType::mxfp4) {  // 2^(e - 128): e = 0, 1 are subnormal
       const auto e = S::load_u8(at);
@@ -106,30 +122,13 @@ struct Format {
       const auto small = S::mul(S::to_f32(low), S::set1(0x1p-10f));
       const auto value = S::select(S::less_i(low, S::set1_i(8)), small, normal);
       return S::select(S::equal_i(x, S::set1_i(0x7F)), S::zero(), value);
-    } else if constexpr (T == DType::q2_k) {
-      return S::mul(h.d, S::to_f32(S::and_i(S::load_u8(at + 16 * half), S::set1_i(15))));
-    } else if constexpr (T == DType::q4_k || T == DType::q5_k) {
-      return S::mul(h.d, S::to_f32(S::load_u8(at)));
-    } else if constexpr (T == DType::q3_k || T == DType::q6_k) {
-      return S::mul(h.d, S::to_f32(S::load_i8(at + 16 * half)));
-    } else if constexpr (T == DType::iq4_xs) {
-      return S::mul(h.d, S::to_f32(S::load_i8(at)));
     } else {
       return S::load_f16(at);
     }
   }
-
-  // What is added for each unit of an activation: -minimum, or +m for Q4_1 and Q5_1.
-  [[gnu::always_inline]] static inline F32 minimum(const Head& h, const std::byte* tile, int64_t groups, int64_t g, int half) {
-    const std::byte* at = tile + kShape.scales_at(groups) + g * kShape.scale_bytes;
-    if constexpr (T == DType::q2_k) {
-      const auto m = S::template sra_i<4>(S::load_u8(at + 16 * half));
-      return S::neg(S::mul(h.dmin, S::to_f32(m)));
-    } else if constexpr (T == DType::q4_k || T == DType::q5_k) {
-      return S::neg(S::mul(h.dmin, S::to_f32(S::load_u8(at + 16))));
-    } else {
-      return S::load_f16(at + 32);
-    }
+  // Q4_1, Q5_1: what is added for each unit of an activation.
+  [[gnu::always_inline]] static inline F32 minimum(const std::byte* tile, int64_t groups, int64_t g) {
+    return S::load_f16(tile + kShape.scales_at(groups) + g * kShape.scale_bytes + 32);
   }
 
  private:

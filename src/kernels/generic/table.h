@@ -16,6 +16,7 @@ constexpr KernelTable make_table(const char* name) {
   return {
       .name = name,
       .quantise_rows = quantise_rows<S>,
+      .quantise_tiles = quantise_tiles<S>,
       .matmul_quant = matmul_quant<S>,
       .matmul_dense = matmul_dense<S>,
       .rms_norm = rms_norm<S>,

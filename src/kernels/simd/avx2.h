@@ -11,6 +11,8 @@ template <bool kVnni>
 struct Avx2 {
   static constexpr int kQuantRows = 4;
   static constexpr int kQuantPanels = 1;
+  static constexpr int kSuperRows = 3;  // of superblock types
+  static constexpr int kSuperPanels = 1;
   static constexpr int kDenseRows = 6;
   static constexpr int kDensePanels = 1;
   static constexpr int kDecodePanels = 4;
@@ -22,7 +24,7 @@ struct Avx2 {
   static constexpr int flush_every(int max_code) {
     if (kVnni) return 1;
     const int n = 32767 / (2 * 127 * max_code);
-    return n > 4 ? 4 : n;
+    return n > 8 ? 8 : n;
   }
 
   struct F32 {
@@ -51,6 +53,8 @@ struct Avx2 {
   [[gnu::always_inline]] static inline U8 each_b(F f) {
     return {{f(0), f(1)}};
   }
+  // Here and now: left alone, the compiler makes all products of a sum first, for which there are no registers.
+  [[gnu::always_inline]] static inline void stay(__m256i& v) { asm("" : "+x"(v)); }
   // Lanes below n, as full words.
   [[gnu::always_inline]] static inline __m256i below(int64_t n, int half) {
     const int32_t left = static_cast<int32_t>(n > 16 ? 16 : n < 0 ? 0 : n) - 8 * half;
@@ -137,6 +141,22 @@ struct Avx2 {
   template <int N>
   [[gnu::always_inline]] static inline I32 shl_i(I32 a) {
     return {{_mm256_slli_epi32(a.v[0], N), _mm256_slli_epi32(a.v[1], N)}};
+  }
+  [[gnu::always_inline]] static inline I32 mul_small(I32 a, int n) {
+    const __m256i by = _mm256_set1_epi32(n);  // int16 in the lower half, nothing in the upper: the pair's sum is the product
+    return {{_mm256_madd_epi16(a.v[0], by), _mm256_madd_epi16(a.v[1], by)}};
+  }
+  [[gnu::always_inline]] static inline I32 load_i(const int32_t* p) {
+    const auto* b = reinterpret_cast<const __m256i*>(p);
+    return {{_mm256_loadu_si256(b), _mm256_loadu_si256(b + 1)}};
+  }
+  [[gnu::always_inline]] static inline void store_i(int32_t* p, I32 a) {
+    auto* b = reinterpret_cast<__m256i*>(p);
+    _mm256_storeu_si256(b, a.v[0]);
+    _mm256_storeu_si256(b + 1, a.v[1]);
+  }
+  [[gnu::always_inline]] static inline I32 dot_pairs(I32 a, I32 b, I32 c) {
+    return add_i({{_mm256_madd_epi16(a.v[0], b.v[0]), _mm256_madd_epi16(a.v[1], b.v[1])}}, c);
   }
   template <int N>
   [[gnu::always_inline]] static inline I32 sra_i(I32 a) {
@@ -227,6 +247,7 @@ struct Avx2 {
           else
             p = _mm256_maddubs_epi16(code.v[i], q);
           pairs[i] = kStep % kFlush == 0 ? p : _mm256_add_epi16(pairs[i], p);
+          stay(pairs[i]);
           if constexpr ((kStep + 1) % kFlush == 0 || kStep + 1 == kSteps) {
             const auto quads = _mm256_madd_epi16(pairs[i], _mm256_set1_epi16(1));
             sum[i] = kStep < kFlush ? quads : _mm256_add_epi32(sum[i], quads);
@@ -238,6 +259,45 @@ struct Avx2 {
       if constexpr (kVnni || kSigned) return {{sum[0], sum[1]}};
       const __m256i s = _mm256_set1_epi32(*start);
       return {{_mm256_add_epi32(sum[0], s), _mm256_add_epi32(sum[1], s)}};
+    }
+  };
+
+  // maddubs leaves pairs in 16 bits: the factor, twice in its lane, widens and scales them in one instruction.
+  static constexpr bool kPairFactors = !kVnni;
+  [[gnu::always_inline]] static inline I32 part_factor(I32 a) { return kPairFactors ? add_i(and_i(a, set1_i(0xFFFF)), shl_i<16>(a)) : a; }
+  [[gnu::always_inline]] static inline I32 add_factors(I32 a, I32 b) {
+    if constexpr (kPairFactors)
+      return {{_mm256_add_epi16(a.v[0], b.v[0]), _mm256_add_epi16(a.v[1], b.v[1])}};
+    else
+      return add_i(a, b);
+  }
+  template <bool kSigned, int kFlush>
+  struct ScaledDot {
+    __m256i part[2];  // VNNI: the sum of the part; else pairs
+    [[gnu::always_inline]] inline void begin(const int32_t* start) {
+      if constexpr (kVnni) part[0] = part[1] = _mm256_set1_epi32(*start);
+    }
+    template <int kStep, int kSteps, typename Factor>
+    [[gnu::always_inline]] inline void step(U8 code, Q q, Factor factor, I32& sum) {
+#pragma GCC unroll 2
+      for (int i = 0; i < 2; ++i) {
+        if constexpr (kVnni) {
+          part[i] = _mm256_dpbusd_avx_epi32(part[i], code.v[i], q);
+        } else {
+          __m256i p;
+          if constexpr (kSigned)
+            p = _mm256_maddubs_epi16(_mm256_abs_epi8(code.v[i]), _mm256_sign_epi8(q, code.v[i]));
+          else
+            p = _mm256_maddubs_epi16(code.v[i], q);
+          part[i] = kStep % kFlush == 0 ? p : _mm256_add_epi16(part[i], p);
+          stay(part[i]);
+        }
+      }
+      if constexpr (kVnni ? kStep + 1 == kSteps : (kStep + 1) % kFlush == 0 || kStep + 1 == kSteps) {
+        const I32 by = factor();
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; ++i) sum.v[i] = _mm256_add_epi32(sum.v[i], kVnni ? _mm256_mullo_epi32(part[i], by.v[i]) : _mm256_madd_epi16(part[i], by.v[i]));
+      }
     }
   };
 

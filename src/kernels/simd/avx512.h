@@ -11,6 +11,8 @@ template <bool kVnni>
 struct Avx512 {
   static constexpr int kQuantRows = 4;
   static constexpr int kQuantPanels = 2;
+  static constexpr int kSuperRows = 6;  // of superblock types
+  static constexpr int kSuperPanels = 2;
   static constexpr int kDenseRows = 8;
   static constexpr int kDensePanels = 3;
   static constexpr int kDecodePanels = 4;
@@ -22,7 +24,7 @@ struct Avx512 {
   static constexpr int flush_every(int max_code) {
     if (kVnni) return 1;
     const int n = 32767 / (2 * 127 * max_code);
-    return n > 4 ? 4 : n;
+    return n > 8 ? 8 : n;
   }
 
   using F32 = __m512;
@@ -79,6 +81,15 @@ struct Avx512 {
   template <int N>
   [[gnu::always_inline]] static inline I32 shl_i(I32 a) {
     return _mm512_slli_epi32(a, N);
+  }
+  [[gnu::always_inline]] static inline I32 mul_small(I32 a, int n) { return _mm512_madd_epi16(a, _mm512_set1_epi32(n)); }  // n has no upper half
+  [[gnu::always_inline]] static inline I32 load_i(const int32_t* p) { return _mm512_loadu_si512(p); }
+  [[gnu::always_inline]] static inline void store_i(int32_t* p, I32 a) { _mm512_storeu_si512(p, a); }
+  [[gnu::always_inline]] static inline I32 dot_pairs(I32 a, I32 b, I32 c) {
+    if constexpr (kVnni)
+      return _mm512_dpwssd_epi32(c, a, b);
+    else
+      return _mm512_add_epi32(c, _mm512_madd_epi16(a, b));
   }
   template <int N>
   [[gnu::always_inline]] static inline I32 sra_i(I32 a) {
@@ -157,6 +168,33 @@ struct Avx512 {
         return sum;
       else
         return _mm512_add_epi32(sum, _mm512_set1_epi32(*start));
+    }
+  };
+
+  // maddubs leaves pairs in 16 bits: the factor, twice in its lane, widens and scales them in one instruction.
+  static constexpr bool kPairFactors = !kVnni;
+  [[gnu::always_inline]] static inline I32 part_factor(I32 a) { return kPairFactors ? add_i(and_i(a, set1_i(0xFFFF)), shl_i<16>(a)) : a; }
+  [[gnu::always_inline]] static inline I32 add_factors(I32 a, I32 b) { return kPairFactors ? _mm512_add_epi16(a, b) : _mm512_add_epi32(a, b); }
+  template <bool kSigned, int kFlush>
+  struct ScaledDot {
+    __m512i part;  // VNNI: the sum of the part; else pairs
+    [[gnu::always_inline]] inline void begin(const int32_t* start) {
+      if constexpr (kVnni) part = _mm512_set1_epi32(*start);
+    }
+    template <int kStep, int kSteps, typename Factor>
+    [[gnu::always_inline]] inline void step(U8 code, Q q, Factor factor, I32& sum) {
+      if constexpr (kVnni) {
+        part = _mm512_dpbusd_epi32(part, code, q);
+        if constexpr (kStep + 1 == kSteps) sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(part, factor()));
+      } else {
+        __m512i p;
+        if constexpr (kSigned)
+          p = _mm512_maddubs_epi16(_mm512_abs_epi8(code), _mm512_mask_sub_epi8(q, _mm512_movepi8_mask(code), _mm512_setzero_si512(), q));
+        else
+          p = _mm512_maddubs_epi16(code, q);
+        part = kStep % kFlush == 0 ? p : _mm512_add_epi16(part, p);
+        if constexpr ((kStep + 1) % kFlush == 0 || kStep + 1 == kSteps) sum = _mm512_add_epi32(sum, _mm512_madd_epi16(part, factor()));
+      }
     }
   };
 

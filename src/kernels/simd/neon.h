@@ -11,6 +11,8 @@ template <bool kDot>
 struct Neon {
   static constexpr int kQuantRows = 4;
   static constexpr int kQuantPanels = 1;
+  static constexpr int kSuperRows = 4;  // of superblock types
+  static constexpr int kSuperPanels = 1;
   static constexpr int kDenseRows = 4;
   static constexpr int kDensePanels = 1;
   static constexpr int kDecodePanels = 4;
@@ -161,6 +163,21 @@ struct Neon {
   [[gnu::always_inline]] static inline I32 shl_i(I32 a) {
     return each_i([&](int i) __attribute__((always_inline)) { return vshlq_n_s32(a.v[i], N); });
   }
+  [[gnu::always_inline]] static inline I32 mul_small(I32 a, int n) {
+    return each_i([&](int i) __attribute__((always_inline)) { return vmulq_n_s32(a.v[i], n); });
+  }
+  [[gnu::always_inline]] static inline I32 load_i(const int32_t* p) {
+    return each_i([&](int i) __attribute__((always_inline)) { return vld1q_s32(p + 4 * i); });
+  }
+  [[gnu::always_inline]] static inline void store_i(int32_t* p, I32 a) {
+    for (int i = 0; i < 4; ++i) vst1q_s32(p + 4 * i, a.v[i]);
+  }
+  [[gnu::always_inline]] static inline I32 dot_pairs(I32 a, I32 b, I32 c) {
+    return each_i([&](int i) __attribute__((always_inline)) {
+      const int16x8_t x = vreinterpretq_s16_s32(a.v[i]), y = vreinterpretq_s16_s32(b.v[i]);
+      return vaddq_s32(c.v[i], vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
+    });
+  }
   template <int N>
   [[gnu::always_inline]] static inline I32 sra_i(I32 a) {
     return each_i([&](int i) __attribute__((always_inline)) { return vshrq_n_s32(a.v[i], N); });
@@ -271,6 +288,23 @@ struct Neon {
         return {{sum[0], sum[1], sum[2], sum[3]}};
       else
         return each_i([&](int i) __attribute__((always_inline)) { return vpaddq_s32(sum[i], upper[i]); });
+    }
+  };
+
+  static constexpr bool kPairFactors = false;
+  [[gnu::always_inline]] static inline I32 part_factor(I32 a) { return a; }
+  [[gnu::always_inline]] static inline I32 add_factors(I32 a, I32 b) { return add_i(a, b); }
+  template <bool kSigned, int kFlush>
+  struct ScaledDot {
+    Dot<kSigned, kFlush> dot;
+    [[gnu::always_inline]] inline void begin(const int32_t* start) { dot.begin(start); }
+    template <int kStep, int kSteps, typename Factor>
+    [[gnu::always_inline]] inline void step(U8 code, Q q, Factor factor, I32& sum) {
+      dot.template step<kStep, kSteps>(code, q);
+      if constexpr (kStep + 1 == kSteps) {
+        const I32 part = dot.end(nullptr), by = factor();
+        sum = each_i([&](int i) __attribute__((always_inline)) { return vmlaq_s32(sum.v[i], part.v[i], by.v[i]); });
+      }
     }
   };
 

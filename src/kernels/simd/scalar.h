@@ -9,6 +9,8 @@ namespace carat::kernels {
 struct Scalar {
   static constexpr int kQuantRows = 1;  // register tiles: rows x panels
   static constexpr int kQuantPanels = 1;
+  static constexpr int kSuperRows = 1;
+  static constexpr int kSuperPanels = 1;
   static constexpr int kDenseRows = 1;
   static constexpr int kDensePanels = 1;
   static constexpr int kDecodePanels = 1;  // panels in flight when there is one row
@@ -167,6 +169,19 @@ struct Scalar {
   static I32 shl_i(I32 a) {
     return map_i([&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.v[i]) << N); });
   }
+  // a within int16, 0 <= n <= 127, and so the product
+  static I32 mul_small(I32 a, int n) {
+    return map_i([&](int i) { return a.v[i] * n; });
+  }
+  static I32 load_i(const int32_t* p) {
+    return map_i([&](int i) { return read<int32_t>(p, i); });
+  }
+  static void store_i(int32_t* p, I32 a) { __builtin_memcpy(p, a.v, sizeof a.v); }
+  // c + the two products of the lanes' halves, as int16
+  static I32 dot_pairs(I32 a, I32 b, I32 c) {
+    const auto half = [](int32_t x, int n) { return static_cast<int32_t>(static_cast<int16_t>(static_cast<uint32_t>(x) >> (16 * n))); };
+    return map_i([&](int i) { return c.v[i] + half(a.v[i], 0) * half(b.v[i], 0) + half(a.v[i], 1) * half(b.v[i], 1); });
+  }
   template <int N>
   static I32 sra_i(I32 a) {
     return map_i([&](int i) { return a.v[i] >> N; });
@@ -255,6 +270,24 @@ struct Scalar {
         for (int j = 0; j < 4; ++j) sum.v[i] += static_cast<int8_t>(code.v[4 * i + j]) * q[j];
     }
     I32 end(const int32_t*) { return sum; }
+  };
+
+  // The same, each part's sum multiplied by an integer factor (of up to 11 bits, made ready by part_factor) on its way into `sum`.
+  static constexpr bool kPairFactors = false;  // whether a factor stands twice in its lane, as int16
+  static I32 part_factor(I32 a) { return a; }
+  static I32 add_factors(I32 a, I32 b) { return add_i(a, b); }
+  template <bool kSigned, int kFlush>
+  struct ScaledDot {
+    Dot<kSigned, kFlush> dot;
+    void begin(const int32_t* start) { dot.begin(start); }
+    template <int kStep, int kSteps, typename Factor>
+    void step(U8 code, Q q, Factor factor, I32& sum) {
+      dot.template step<kStep, kSteps>(code, q);
+      if constexpr (kStep + 1 == kSteps) {
+        const I32 part = dot.end(nullptr), by = factor();
+        for (int i = 0; i < 16; ++i) sum.v[i] += part.v[i] * by.v[i];
+      }
+    }
   };
 
   // ---- across lanes: lane i with lane i + 8, then + 4, + 2, + 1
