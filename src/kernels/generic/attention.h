@@ -44,10 +44,17 @@ template <class S, bool F16, int R>
   }
 }
 
+// Tiles that are wanted soon, null where there are none: fetched in step with the scores. A long cache comes from memory, and the values of a split are read across its
+// positions, 32 dims at a time, which no hardware prefetcher follows.
+struct Ahead {
+  const std::byte* k = nullptr;
+  const std::byte* v = nullptr;
+};
+
 // turned != null (one tensor): [2 * pairs][32] f32, and q holds the turned dims first, in that order.
 template <class S, bool F16, int R>
-[[gnu::noinline]] void score_tile(const std::byte* tile, const float* turned, int64_t pairs, int64_t head_dim, const float* const* rows_q,
-                                  float* const* scores) {
+[[gnu::noinline]] void score_tile(const std::byte* tile, const float* turned, int64_t pairs, int64_t head_dim, const float* const* rows_q, float* const* scores,
+                                  Ahead ahead) {
   const float* q[R];
   typename S::F32 sum[R][2];
 #pragma GCC unroll 8
@@ -56,13 +63,24 @@ template <class S, bool F16, int R>
     sum[r][0] = S::zero();
     sum[r][1] = S::zero();
   }
+  const auto scores_of = [&](int64_t d0, int64_t n, int64_t q0) __attribute__((always_inline)) {
+    constexpr int64_t kDims = 16, kBytes = kTilePositions * (F16 ? 2 : 4);
+    if (ahead.k == nullptr && ahead.v == nullptr) return score_dims<S, F16, R>(tile, d0, n, q, q0, sum);
+    for (int64_t d = 0; d < n; d += kDims) {
+      for (int64_t b = 0; b < kDims * kBytes; b += 64) {
+        if (ahead.k != nullptr) S::prefetch(ahead.k + (d0 + d) * kBytes + b);
+        if (ahead.v != nullptr) S::prefetch(ahead.v + (d0 + d) * kBytes + b);
+      }
+      score_dims<S, F16, R>(tile, d0 + d, n - d < kDims ? n - d : kDims, q, q0 + d, sum);
+    }
+  };
   if (turned == nullptr) {
-    score_dims<S, F16, R>(tile, 0, head_dim, q, 0, sum);
+    scores_of(0, head_dim, 0);
   } else {
     const int64_t half = head_dim / 2;
     score_dims<S, false, R>(reinterpret_cast<const std::byte*>(turned), 0, 2 * pairs, q, 0, sum);
-    score_dims<S, F16, R>(tile, pairs, half - pairs, q, 2 * pairs, sum);
-    score_dims<S, F16, R>(tile, half + pairs, half - pairs, q, half + pairs, sum);
+    scores_of(pairs, half - pairs, 2 * pairs);
+    scores_of(half + pairs, half - pairs, half + pairs);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -72,11 +90,15 @@ template <class S, bool F16, int R>
 }
 
 template <class S, bool F16, int R>
-void score_rows(const std::byte* tile, const float* turned, int64_t pairs, int64_t head_dim, const float* const* q, float* const* scores, int64_t rows) {
+void score_rows(const std::byte* tile, const float* turned, int64_t pairs, int64_t head_dim, const float* const* q, float* const* scores, int64_t rows,
+                Ahead ahead) {
   int64_t r = 0;
-  for (; r + R <= rows; r += R) score_tile<S, F16, R>(tile, turned, pairs, head_dim, q + r, scores + r);
+  for (; r + R <= rows; r += R) {
+    score_tile<S, F16, R>(tile, turned, pairs, head_dim, q + r, scores + r, ahead);
+    ahead = {};
+  }
   if constexpr (R > 1)
-    if (r < rows) score_rows<S, F16, R / 2>(tile, turned, pairs, head_dim, q + r, scores + r, rows - r);
+    if (r < rows) score_rows<S, F16, R / 2>(tile, turned, pairs, head_dim, q + r, scores + r, rows - r, ahead);
 }
 
 // Scores -> weights in place (0 where invisible), the row's maximum and sum.
@@ -220,7 +242,8 @@ void attend_split_type(const AttendSplit& a) {
       if (a.one != nullptr) turn_tile<S, F16>(*a.one, a.k_tiles[t], static_cast<int64_t>(a.split) * kTilesPerSplit + t, a.head_dim, turned);
       float* to[kBatch];
       for (int64_t r = 0; r < rows; ++r) to[r] = weights[r] + t * kTilePositions;
-      score_rows<S, F16, S::kAttendRows>(a.k_tiles[t], a.one != nullptr ? turned : nullptr, pairs, a.head_dim, q, to, rows);
+      score_rows<S, F16, S::kAttendRows>(a.k_tiles[t], a.one != nullptr ? turned : nullptr, pairs, a.head_dim, q, to, rows,
+                                         {t + 1 < kTilesPerSplit ? a.k_tiles[t + 1] : nullptr, a.one != nullptr ? nullptr : a.v_tiles[t]});
     }
     for (int64_t r = 0; r < rows; ++r) split_softmax<S>(weights[r], seen[r], a.m + index[r], a.l + index[r]);
     if (a.one != nullptr)
