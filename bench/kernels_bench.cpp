@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "kernels/kernels.h"
-#include "kernels/pack.h"
 #include "tensor/dequantise.h"
 #include "tensor/dtype.h"
+#include "tensor/pack.h"
 
 namespace carat::kernels {
 namespace {

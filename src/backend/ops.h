@@ -22,6 +22,8 @@ struct MatrixSource {
   int64_t out = 0;
   float scale = 1.0f;
   std::function<void(int64_t row0, int64_t n, std::byte* out)> read;
+  // The matrix as panels of 16 outputs (tensor/pack.h) where a file holds it so: 64-byte aligned, read-only. Null: there is `read` only.
+  std::shared_ptr<const std::byte> panels;
 };
 
 class Ops {
@@ -29,7 +31,7 @@ class Ops {
   virtual ~Ops() = default;
   virtual const char* name() const = 0;  // "cpu/avx512_vnni", "ref"
 
-  // Copies a matrix into the backend's own layout. Fails with unsupported or io.
+  // Copies a matrix into the backend's own layout, or keeps its panels where they are. Fails with unsupported or io.
   virtual Linear place(const MatrixSource& source) = 0;
   virtual std::unique_ptr<KvStore> make_kv_store(const KvLayout& layout, int32_t num_slots) { return std::make_unique<KvStore>(layout, num_slots); }
 

@@ -16,6 +16,7 @@ struct Linear {
   float scale = 1.0f;                     // a factor on the result (NVFP4's separate tensor)
   std::shared_ptr<const std::byte> data;  // null: there is no such matrix
   uint64_t bytes = 0;                     // resident bytes of data
+  bool mapped = false;                    // they are pages of a file
 
   explicit operator bool() const { return data != nullptr; }
 };

@@ -102,6 +102,24 @@ void MappedFile::read(uint64_t offset, std::span<std::byte> out) const {
   }
 }
 
+void MappedFile::prepare(uint64_t offset, uint64_t size) const {
+  if (offset > size_ || size > size_ - offset) fail(ErrorCode::corrupt, "{}: bytes {}+{} lie outside of its {} bytes", name_, offset, size, size_);
+#ifdef MADV_POPULATE_READ
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const uint64_t begin = offset / page * page;
+  auto* const at = const_cast<std::byte*>(data_) + begin;
+  const uint64_t bytes = offset + size - begin;
+  ::madvise(at, bytes, MADV_WILLNEED);  // in large reads, where it is not in memory yet
+  while (::madvise(at, bytes, MADV_POPULATE_READ) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    if (errno == EFAULT || errno == EIO)
+      fail(ErrorCode::io, "{}: reading at byte {} failed: the file became shorter than the {} bytes it had, or its disk failed; restore it and load again",
+           name_, offset, size_);
+    return;  // a kernel before 5.14
+  }
+#endif
+}
+
 void MappedFile::drop(uint64_t offset, uint64_t size) const {
   if (offset >= size_) return;
   const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));

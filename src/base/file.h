@@ -20,10 +20,13 @@ class MappedFile {
 
   const std::string& name() const { return name_; }
   uint64_t size() const { return size_; }
-  // The whole file. Touch it for headers only: bulk data is taken by read(), so that a file cut short later is an error, not a signal.
+  // The whole file. Touch it only where bytes are used in place (panels): what is taken by read() is an error, not a signal, when the file is cut short later.
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   // Exactly out.size() bytes from offset, by pread. Fails with io if the file has become shorter. Thread-safe.
   void read(uint64_t offset, std::span<std::byte> out) const;
+  // Has these bytes of the map read and their pages at hand, so that using them waits for nothing. Fails with io if the file has become shorter. Where the system
+  // cannot do this nothing happens: pages come as they are used.
+  void prepare(uint64_t offset, uint64_t size) const;
   // Tells the kernel that these pages of the map are not needed now (they stay readable).
   void drop(uint64_t offset, uint64_t size) const;
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "chat/chat_format.h"
 #include "formats/checkpoint.h"
+#include "formats/panel_rows.h"
 #include "model/config.h"
 #include "text/tokenizer.h"
 
@@ -123,6 +124,7 @@ void add_tensors(Json& report, const Checkpoint& checkpoint) {
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     const std::string type(info(tensor.dtype).name);
     list.push_back({{"name", tensor.name}, {"type", type}, {"shape", tensor.shape}, {"bytes", tensor.nbytes}, {"offset", tensor.offset}});
+    if (tensor.panels) list.back()["layout"] = kGgufPanelLayout;
     add(totals, tensor);
     Json& of_type = totals["by_type"][type];
     if (of_type.is_null()) of_type = Json::object();

@@ -80,8 +80,9 @@ void add_tensors(std::string& out, const Json& tensors) {
   }
   out += fmt::format("\nTensors ({})\n", tensors.size());
   for (const Json& tensor : tensors) {
-    out += fmt::format("  {:<{}}  {:<6}  {:<{}}  {:>10}\n", tensor["name"].get_ref<const std::string&>(), name_width,
-                       tensor["type"].get_ref<const std::string&>(), shape_text(tensor["shape"]), shape_width, bytes_text(tensor["bytes"].get<double>()));
+    out += fmt::format("  {:<{}}  {:<6}  {:<{}}  {:>10}{}\n", tensor["name"].get_ref<const std::string&>(), name_width,
+                       tensor["type"].get_ref<const std::string&>(), shape_text(tensor["shape"]), shape_width, bytes_text(tensor["bytes"].get<double>()),
+                       tensor.contains("layout") ? "  " + tensor["layout"].get<std::string>() : "");
   }
 }
 

@@ -26,6 +26,7 @@ struct Options {
 Json json_of(const MemoryForecast& forecast) {
   const MemoryPlan& p = forecast.plan;
   return {{"weights", p.weights},
+          {"weights_mapped", forecast.weights_mapped},
           {"per_layer_embeddings", {{"resident", 0}, {"mapped", forecast.per_layer_embeddings}}},
           {"kv", {{"bytes_per_token", p.kv_bytes_per_token}, {"window", p.kv_window}, {"total", p.kv}}},
           {"activations", p.activations},
@@ -46,7 +47,9 @@ std::string text_of(const MemoryForecast& forecast, const Options& options) {
   const int32_t n = options.parallel;
   std::string text = fmt::format("{}, {} of {} tokens, cache in {}\n\n", terminal_safe(options.model.model),
                                  n == 1 ? std::string("a sequence") : fmt::format("{} sequences", n), p.ctx, options.model.kv);
-  text += line("weights", p.weights, "as they are kept in memory");
+  text += line("weights", p.weights,
+               forecast.weights_mapped == 0 ? std::string("as they are kept in memory")
+                                            : fmt::format("{} of it as the file has them, mapped", format_bytes(forecast.weights_mapped)));
   if (forecast.per_layer_embeddings > 0) {
     text += line("per-layer embeddings", 0, fmt::format("{} stay in the file, rows are read when needed", format_bytes(forecast.per_layer_embeddings)));
   }

@@ -32,7 +32,7 @@ struct Options {
   std::vector<std::string> tensor_types;
   std::string calibrate, kl_text, report;
   int threads = 0;
-  bool dry_run = false, json = false;
+  bool packed = false, dry_run = false, json = false;
 };
 
 std::string type_choices() {
@@ -97,7 +97,7 @@ class Run {
     const quant::Source source = quant::Source::open(in);
     check_output(source, o_.out);
     check_report(o_.report);
-    const quant::Plan plan = quant::make_plan(source, recipe, overrides, !o_.calibrate.empty());
+    const quant::Plan plan = quant::make_plan(source, recipe, overrides, !o_.calibrate.empty(), o_.packed);
     report_.input = o_.in, report_.output = o_.out, report_.type = recipe.name;
     report_.bytes_before = source.checkpoint->file_bytes();
     report_.plan = &plan;
@@ -134,7 +134,7 @@ class Run {
     if (again)
       fmt::print(stderr,
                  "carat: warning: the model is quantised already, and what it lost stays lost; the new file is worse than one made from the original\n");
-    else if (source.quantised)
+    else if (source.quantised && std::any_of(plan.tensors.begin(), plan.tensors.end(), [](const quant::PlannedTensor& t) { return !t.copied(); }))
       fmt::print(stderr, "carat: warning: the model is quantised already: the new file is larger where it is written out, not better\n");
   }
 
@@ -206,6 +206,7 @@ Action setup(CLI::App& app) {
   app.add_option("--tensor-type", options->tensor_types, "another type for tensors whose name matches, ffn_down=q6_k for example; may be repeated")
       ->type_name("PATTERN=TYPE")
       ->allow_extra_args(false);
+  app.add_flag("--packed", options->packed, "matrices in the order they are multiplied in: a model that starts without packing, for Carat only");
   app.add_option("--calibrate", options->calibrate, "run the model over this text, and spend the bits on what matters there")->type_name("FILE");
   app.add_option("--kl-text", options->kl_text, "compare the predictions of both files on this text; default: the last tenth of the one to calibrate on")
       ->type_name("FILE");
@@ -225,7 +226,8 @@ const Command kQuantizeCommand = {"quantize", "write a GGUF of another type, wit
                                   "Examples:\n"
                                   "  carat quantize gemma3:270m small.gguf --type q4_0\n"
                                   "  carat quantize folder model.gguf --type q4_k_m --calibrate notes.txt --report report.json\n"
-                                  "  carat quantize model.gguf --type q5_k_m --dry-run\n\n"
+                                  "  carat quantize model.gguf --type q5_k_m --dry-run\n"
+                                  "  carat quantize model.gguf fast.gguf --type keep --packed\n\n"
                                   "IN may be a GGUF of any type or a Hugging Face folder. Mixtures (q4_k_m and so on) give each tensor the type that "
                                   "llama.cpp's llama-quantize gives it. What\n"
                                   "counts as error is the root mean square of the differences over that of the weights. With a text the KL divergence between "

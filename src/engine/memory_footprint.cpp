@@ -85,6 +85,7 @@ MemoryFootprint run_steps(const Model& model, Ops& ops, const EngineOptions& o) 
   f.layout = model.kv_layout(o.kv_dtype);
   f.max_positions = static_cast<int32_t>(std::min<int64_t>(config.max_position_embeddings, 1 << 30));
   f.weights = model.weight_bytes();
+  f.weights_mapped = model.mapped_weight_bytes();
   f.per_layer_embeddings = model.per_layer_embedding_bytes();
   f.tables_per_tile = rope_bytes_per_tile(config);
   KvStore nothing(f.layout, 1);

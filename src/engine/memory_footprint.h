@@ -15,6 +15,7 @@ struct MemoryFootprint {
   KvLayout layout;
   int32_t max_positions = 0;
   uint64_t weights = 0;               // as the backend keeps them
+  uint64_t weights_mapped = 0;        // of them those that are pages of the file
   uint64_t per_layer_embeddings = 0;  // in the file; rows are read when a token needs them, none stays
   uint64_t activations = 0;           // of the largest steps: the arenas' peak
   uint64_t tables_per_tile = 0;       // cos and sin of 32 more positions

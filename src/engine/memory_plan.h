@@ -63,6 +63,7 @@ std::string memory_advice(const MemoryQuestion& question, const EngineOptions& o
 struct MemoryForecast {
   MemoryPlan plan;
   uint64_t per_layer_embeddings = 0;  // in the file, read row by row
+  uint64_t weights_mapped = 0;        // of plan.weights: used where they lie in the file
   std::string advice;                 // when the plan does not fit
 };
 // options.engine must be given. Fails like load_model but for what does not fit. (engine/model_loader.cpp)

@@ -110,6 +110,7 @@ MemoryForecast forecast_memory(const std::string& path, const LoadOptions& optio
   MemoryForecast forecast;
   forecast.plan = foretell_memory(question, prepared.engine);
   forecast.per_layer_embeddings = prepared.footprint.per_layer_embeddings;
+  forecast.weights_mapped = options.ref_backend ? 0 : prepared.footprint.weights_mapped;
   // What building the vocabulary took may be more than a small model ever does.
   const uint64_t peak = peak_resident_memory(), total = forecast.plan.total();
   if (peak > total) forecast.plan.program += peak - total;

@@ -13,6 +13,7 @@
 #include "formats/safetensors.h"
 #include "formats/tensor_source.h"
 #include "tensor/dequantise.h"
+#include "tensor/pack.h"
 
 namespace carat {
 namespace {
@@ -113,6 +114,13 @@ void TensorInfo::read_part(int64_t row, int64_t skip, std::span<std::byte> out) 
   std::vector<std::byte> whole(static_cast<size_t>(bytes_per_row()));
   source->read_rows(row, 1, whole.data());
   std::memcpy(out.data(), whole.data() + skip, out.size());
+}
+
+std::shared_ptr<const std::byte> TensorInfo::panels_of_rows(int64_t row0, int64_t n) const {
+  const int64_t per = rows_per_matrix(), row = row0 % per;
+  if (!panels || row % kLanes != 0 || n < 1 || n > per - row || row0 > rows() - n) return nullptr;
+  const int64_t panel = row0 / per * carat::panels_of(per) + row / kLanes;
+  return {file, file->bytes().data() + offset + static_cast<uint64_t>(panel * panel_bytes(dtype, cols()))};
 }
 
 std::vector<float> TensorInfo::to_f32() const {

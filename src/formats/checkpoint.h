@@ -25,18 +25,24 @@ struct TensorInfo {
   std::vector<int64_t> shape;  // rank 0..8; every dimension >= 1
   std::shared_ptr<const MappedFile> file;
   uint64_t offset = 0;  // from the file's start
-  uint64_t nbytes = 0;  // rows() * bytes_per_row(); without a source offset + nbytes <= file->size(), checked
-  // Set: the rows are made of other tensors, whose first lies at `offset` (packed_tensors.h). Null: the bytes are in the file as they are.
+  uint64_t nbytes = 0;  // rows() * bytes_per_row() unless in panels; without a source offset + nbytes <= file->size(), checked
+  // Set: the rows are made of other tensors, whose first lies at `offset` (packed_tensors.h), or of panels. Null: the bytes are in the file as they are.
   std::shared_ptr<const TensorSource> source;
+  // The file holds each matrix as panels of 16 rows (panel_rows.h). Rows are read in the order of blocks all the same.
+  bool panels = false;
 
   int64_t cols() const { return shape.empty() ? 1 : shape.back(); }
   int64_t elements() const;  // product of shape, cannot overflow (checked on load)
   int64_t rows() const { return elements() / cols(); }
+  int64_t rows_per_matrix() const { return shape.size() > 2 ? shape[shape.size() - 2] : rows(); }
   int64_t bytes_per_row() const { return row_bytes(dtype, cols()); }
   // Rows [row0, row0 + n), by pread.
   void read_rows(int64_t row0, int64_t n, std::byte* out) const;
   // Bytes [skip, skip + out.size()) of one row.
   void read_part(int64_t row, int64_t skip, std::span<std::byte> out) const;
+  // Rows [row0, row0 + n) where they lie in the map, as panels that nothing else precedes in the first one; null: no panels, or row0 is not the first of one, or
+  // the rows are not all of one matrix. Alive as long as it is held. Fit to be used in place by the kernels; the file must not be cut short meanwhile.
+  std::shared_ptr<const std::byte> panels_of_rows(int64_t row0, int64_t n) const;
   // The whole tensor as f32 (float or quantised types only).
   std::vector<float> to_f32() const;
 };

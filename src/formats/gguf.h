@@ -38,6 +38,7 @@ class GgufReader {
   using Metadata = std::vector<std::pair<std::string, MetaValue>>;
   static void read_part(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, Metadata& metadata, std::shared_ptr<const void>& header);
   static MetaValue read_value(GgufHeader& header, std::string_view key);
+  static void check_layout(const Checkpoint& checkpoint, const std::string& file);
   static void read_tensors(Checkpoint& checkpoint, const std::shared_ptr<const MappedFile>& file, GgufHeader& header, uint64_t count, uint32_t alignment);
 };
 

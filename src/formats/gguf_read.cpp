@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "formats/gguf.h"
 #include "formats/gguf_header.h"
+#include "formats/panel_rows.h"
 #include "formats/printable.h"
 
 namespace carat {
@@ -213,15 +214,19 @@ void GgufReader::read_tensors(Checkpoint& checkpoint, const std::shared_ptr<cons
       t.shape[rank - 1 - d] = ne;  // GGUF names the fastest dimension first
     }
     const auto type = h.number<int32_t>("tensor type");
-    const auto dtype = dtype_from_ggml(type);
-    if (!dtype)
+    t.panels = type >= kGgufPanelTypes;
+    const auto dtype = dtype_from_ggml(t.panels ? type - kGgufPanelTypes : type);
+    if (!dtype || (t.panels && !has_panels(*dtype, t.shape)))
       fail(ErrorCode::unsupported, "{}: tensor {}: type: {} ({}) is not read; use a model in another quantisation", h.name(), printable(t.name), type,
            ggml_type_name(type));
     t.dtype = *dtype;
     const DTypeInfo& di = info(*dtype);
     if (t.cols() % di.block_elems != 0) bad("shape", fmt::format("rows of {} are no multiple of {}'s block of {}", t.cols(), di.name, di.block_elems));
-    if (__builtin_mul_overflow(elements / static_cast<uint64_t>(di.block_elems), static_cast<uint64_t>(di.block_bytes), &t.nbytes))
+    if (t.panels) {
+      t.nbytes = panel_tensor_bytes(*dtype, t.shape).value_or(UINT64_MAX);
+    } else if (__builtin_mul_overflow(elements / static_cast<uint64_t>(di.block_elems), static_cast<uint64_t>(di.block_bytes), &t.nbytes)) {
       bad("shape", "the number of bytes does not fit in 64 bits");
+    }
     t.offset = h.number<uint64_t>("tensor offset");
     if (t.offset % alignment != 0) bad("offset", fmt::format("{} is no multiple of the alignment {}", t.offset, alignment));
     tensors.push_back(std::move(t));
@@ -237,6 +242,11 @@ void GgufReader::read_tensors(Checkpoint& checkpoint, const std::shared_ptr<cons
       fail(ErrorCode::corrupt, "{}: tensor {}: offset: {} bytes at {} reach beyond the {} bytes of tensor data; the file is cut short, fetch it again",
            h.name(), printable(t.name), t.nbytes, t.offset, room);
     t.offset += base;
+    if (!t.panels) continue;
+    if (t.offset % kGgufPanelAlignment != 0)
+      fail(ErrorCode::corrupt, "{}: tensor {}: offset: panels at byte {}, no multiple of {}; the file is damaged", h.name(), printable(t.name), t.offset,
+           kGgufPanelAlignment);
+    t.source = panel_rows(t);
   }
   check_overlap(tensors, first);
 }

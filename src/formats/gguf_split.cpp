@@ -1,6 +1,10 @@
 // A model in one file or in several: which parts there are, and that they belong together.
+#include <algorithm>
+
 #include "base/error.h"
 #include "formats/gguf.h"
+#include "formats/panel_rows.h"
+#include "formats/printable.h"
 
 namespace carat {
 namespace {
@@ -20,12 +24,29 @@ std::optional<int64_t> part_int(const std::vector<std::pair<std::string, MetaVal
 
 }  // namespace
 
+// Panels are read in the one order that is known here: the file must name it, and may name no other.
+void GgufReader::check_layout(const Checkpoint& checkpoint, const std::string& file) {
+  const MetaValue* layout = nullptr;
+  const MetaValue* version = nullptr;
+  for (const auto& [key, value] : checkpoint.metadata_) {
+    if (key == kGgufLayoutKey) layout = &value;
+    if (key == kGgufLayoutVersionKey) version = &value;
+  }
+  const bool panels = std::any_of(checkpoint.tensors_.begin(), checkpoint.tensors_.end(), [](const TensorInfo& t) { return t.panels; });
+  if (!layout && !panels) return;
+  const auto* name = layout ? std::get_if<std::string_view>(&layout->value) : nullptr;
+  const auto* number = version ? std::get_if<uint64_t>(&version->value) : nullptr;
+  if (name && *name == kGgufPanelLayout && number && *number == kGgufPanelVersion) return;
+  fail(ErrorCode::unsupported, "{}: metadata '{}': {}, version {}: matrices in another order than {} {}, the only one that is read; pack the model again", file,
+       kGgufLayoutKey, name ? printable(*name) : "no name", number ? std::to_string(*number) : "unknown", kGgufPanelLayout, kGgufPanelVersion);
+}
+
 void GgufReader::read(Checkpoint& checkpoint, const std::filesystem::path& path) {
   const auto first = MappedFile::open(path);
   checkpoint.kind_ = CheckpointKind::gguf;
   read_part(checkpoint, first, checkpoint.metadata_, checkpoint.header_);
   const int64_t parts = part_int(checkpoint.metadata_, "split.count", first->name()).value_or(1);
-  if (parts <= 1) return;
+  if (parts <= 1) return check_layout(checkpoint, first->name());
   const std::string name = path.string();
   if (parts > kMaxGgufParts) fail(ErrorCode::unsupported, "{}: metadata 'split.count': {} parts, at most {} are read", name, parts, kMaxGgufParts);
   const int64_t number = part_int(checkpoint.metadata_, "split.no", name).value_or(0);
@@ -50,6 +71,7 @@ void GgufReader::read(Checkpoint& checkpoint, const std::filesystem::path& path)
   if (total && static_cast<uint64_t>(*total) != checkpoint.tensors_.size())
     fail(ErrorCode::corrupt, "{}: metadata 'split.tensors.count': {} tensors were announced, the parts hold {}; fetch them again", name, *total,
          checkpoint.tensors_.size());
+  check_layout(checkpoint, name);
 }
 
 }  // namespace carat

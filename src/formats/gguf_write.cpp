@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "formats/gguf.h"
+#include "formats/panel_rows.h"
+#include "tensor/pack.h"
 
 namespace carat {
 namespace {
@@ -98,19 +100,26 @@ void GgufWriter::add_raw(std::string_view key, std::span<const std::byte> type_a
   ++num_keys_;
 }
 
-void GgufWriter::declare_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape) {
+void GgufWriter::name_layout() {
+  add(kGgufLayoutKey, kGgufPanelLayout);
+  add(kGgufLayoutVersionKey, kGgufPanelVersion);
+}
+
+void GgufWriter::declare_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape, bool panels) {
   const DTypeInfo& di = info(dtype);
   check(di.ggml_id >= 0, "this type does not exist in GGUF");
   check(shape.size() <= kMaxGgufRank && name.size() <= kMaxGgufTensorName, "GGUF tensors have at most 4 dimensions and names of 63 bytes");
   int64_t elements = 1;
   for (const int64_t n : shape) elements *= n;
   check(elements % di.block_elems == 0, "a tensor must be whole blocks");
+  check(!panels || (has_panels(dtype, shape) && alignment_ % kGgufPanelAlignment == 0), "panels are of matrices, and aligned");
   put_string(records_, name);
   put(records_, static_cast<uint32_t>(shape.size()));
   for (size_t i = shape.size(); i-- > 0;) put(records_, shape[i]);
-  put(records_, di.ggml_id);
+  put(records_, di.ggml_id + (panels ? kGgufPanelTypes : 0));
   put(records_, data_bytes_);
-  data_bytes_ += (static_cast<uint64_t>(row_bytes(dtype, elements)) + alignment_ - 1) / alignment_ * alignment_;
+  const uint64_t bytes = panels ? panel_tensor_bytes(dtype, shape).value() : static_cast<uint64_t>(row_bytes(dtype, elements));
+  data_bytes_ += (bytes + alignment_ - 1) / alignment_ * alignment_;
   ++num_tensors_;
 }
 
@@ -125,6 +134,17 @@ void GgufWriter::add_tensor(std::string_view name, DType dtype, const std::vecto
 
 void GgufWriter::add_tensor(std::string_view name, const std::vector<int64_t>& shape, std::span<const float> data) {
   add_tensor(name, DType::f32, shape, std::as_bytes(data));
+}
+
+void GgufWriter::add_panels(std::string_view name, DType dtype, const std::vector<int64_t>& shape, std::span<const std::byte> data) {
+  declare_tensor(name, dtype, shape, true);
+  const int64_t cols = shape.back(), rows = shape[shape.size() - 2], matrix = rows * row_bytes(dtype, cols);
+  std::vector<std::byte> panels(static_cast<size_t>(panels_of(rows) * panel_bytes(dtype, cols)));
+  for (std::span<const std::byte> left = data; !left.empty(); left = left.subspan(static_cast<size_t>(matrix))) {
+    pack_rows(dtype, left.data(), rows, cols, panels.data());
+    put_bytes(data_, panels);
+  }
+  pad(data_, alignment_);
 }
 
 std::vector<std::byte> GgufWriter::header() const {

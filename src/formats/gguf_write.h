@@ -43,8 +43,13 @@ class GgufWriter {
   void add_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape, std::span<const std::byte> data);
   void add_tensor(std::string_view name, const std::vector<int64_t>& shape, std::span<const float> data);
 
+  // The same as panels of 16 rows (panel_rows.h). data: its rows in the order of blocks. The writer's alignment must be kGgufPanelAlignment, and name_layout() called.
+  void add_panels(std::string_view name, DType dtype, const std::vector<int64_t>& shape, std::span<const std::byte> data);
+  // The keys that name the layout of panels.
+  void name_layout();
+
   // A tensor whose data is written by the caller: behind header() in the order of these calls, each padded to the alignment. Not to be mixed with add_tensor().
-  void declare_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape);
+  void declare_tensor(std::string_view name, DType dtype, const std::vector<int64_t>& shape, bool panels = false);
   // Everything before the data of the tensors, padded; and the bytes of that data, each tensor padded.
   std::vector<std::byte> header() const;
   uint64_t data_bytes() const { return data_bytes_; }

@@ -11,12 +11,13 @@
 #include <cstdint>
 
 #include "tensor/dtype.h"
+#include "tensor/panel.h"
 
 namespace carat::kernels {
 
-inline constexpr int kLanes = 16;          // outputs a panel
-inline constexpr int kGroup = 32;          // elements that share a scale in quantised rows
-inline constexpr int kTileK = 256;         // k of one unpacked tile of a panel
+using carat::kGroup;                       // elements that share a scale, in quantised rows too
+using carat::kLanes;                       // outputs a panel
+using carat::kTileK;                       // k of one unpacked tile of a panel
 inline constexpr int kTilePositions = 32;  // positions a K/V tile
 inline constexpr int kSplit = 256;         // positions a split of attention; splits count from position 0
 inline constexpr int kMaxHeadDim = 1024;

@@ -79,6 +79,7 @@ Model::~Model() = default;
 
 KvLayout Model::kv_layout(DType dtype) const { return make_kv_layout(config_->kv_group(kSlidingGroup), config_->kv_group(kFullGroup), dtype); }
 uint64_t Model::weight_bytes() const { return weights_->bytes; }
+uint64_t Model::mapped_weight_bytes() const { return weights_->mapped_bytes; }
 uint64_t Model::per_layer_embedding_bytes() const { return weights_->embed_tokens_per_layer.nbytes; }
 
 Tensor Model::forward(Ops& ops, KvStore& kv, const Batch& batch) const {

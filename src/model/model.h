@@ -23,6 +23,7 @@ class Model {
   const Weights& weights() const { return *weights_; }
   KvLayout kv_layout(DType dtype) const;
   uint64_t weight_bytes() const;               // resident
+  uint64_t mapped_weight_bytes() const;        // of them those that are pages of the file
   uint64_t per_layer_embedding_bytes() const;  // in the file, never resident
 
   // Runs the rows of a batch (written to the cache) and gives logits [logit_rows, vocab] in that order, valid until the next forward().

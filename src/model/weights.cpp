@@ -82,8 +82,10 @@ class Loader {
         }
       }
     };
+    if (parts.size() == 1) source.panels = parts[0]->panels_of_rows(row0, out);
     Linear l = ops_.place(source);
     w_.bytes += l.bytes;
+    if (l.mapped) map(*parts[0], l);
     done(static_cast<uint64_t>(row_bytes(source.dtype, in) * out));
     return l;
   }
@@ -187,7 +189,7 @@ class Loader {
   // The factors that NVFP4 keeps apart from a tensor: one for each of its n matrices; 1 where there are none.
   Vector factors(const std::string& name, int64_t n) {
     const TensorInfo* of = find(name);
-    const TensorInfo* t = of && (of->dtype == DType::nvfp4 || of->source) ? c_.find(names_.factor_in_file(name)) : nullptr;
+    const TensorInfo* t = of && (of->dtype == DType::nvfp4 || (of->source && !of->panels)) ? c_.find(names_.factor_in_file(name)) : nullptr;
     if (!t) return Vector(static_cast<size_t>(n), 1.0f);
     expect(c_, *t, {n});
     need_numbers(*t);
@@ -214,6 +216,10 @@ class Loader {
     w_.bytes += l.bytes;
     done(static_cast<uint64_t>(gate.bytes_per_row() * 2 * width));
     return l;
+  }
+  void map(const TensorInfo& t, const Linear& l) {
+    w_.mapped_bytes += l.bytes;
+    if (!ops_.rehearsing()) t.file->prepare(static_cast<uint64_t>(l.data.get() - t.file->bytes().data()), l.bytes);
   }
   void done(uint64_t bytes) {
     done_ += bytes;

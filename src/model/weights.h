@@ -39,7 +39,8 @@ struct Weights {
   Linear per_layer_model_projection[2];  // rows of the layers that own K/V, rows of those that share: [layers * P, D] each
   Vector per_layer_projection_norm;      // [P]
   std::vector<LayerWeights> layers;
-  uint64_t bytes = 0;  // resident
+  uint64_t bytes = 0;         // resident
+  uint64_t mapped_bytes = 0;  // of them those that are pages of the file
 };
 
 std::unique_ptr<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint, ModelConfig& config, Ops& ops,

@@ -114,7 +114,7 @@ void write_folder_keys(const Source& source, int32_t file_type, GgufWriter& out)
   }
   k.number("attention.key_length", head_dim(r, false));
   k.number("attention.value_length", head_dim(r, false));
-  out.add("general.file_type", static_cast<uint32_t>(file_type));
+  if (file_type >= 0) out.add("general.file_type", static_cast<uint32_t>(file_type));
   if (r.final_logit_softcapping > 0) k.real("final_logit_softcapping", r.final_logit_softcapping);
   k.number("attention.sliding_window", r.sliding_window);
   if (gemma4) {

@@ -109,7 +109,7 @@ Json report_json(const QuantReport& report) {
                  {"bytes", report.plan->tensor_bytes},     {"bits_per_weight", report.plan->bits_per_weight()},
                  {"fallbacks", report.plan->fallbacks},    {"by_type", std::move(by_type)}};
   if (!report.results.empty()) add_error(totals, all);
-  Json out = {{"input", report.input}, {"output", report.output}, {"type", report.type}, {"written", !report.results.empty()}};
+  Json out = {{"input", report.input}, {"output", report.output}, {"type", report.type}, {"packed", report.plan->packed}, {"written", !report.results.empty()}};
   out["bytes"] = {{"before", report.bytes_before}, {"after", report.plan->file_bytes}};
   if (!report.results.empty()) out["seconds"] = report.seconds;
   out["calibration"] = report.calibration_tokens > 0 ? Json{{"tokens", report.calibration_tokens}} : Json(nullptr);
@@ -135,6 +135,7 @@ std::string report_text(const QuantReport& report, bool each_tensor) {
   out += fmt::format("\n{} -> {}, {:.2f} bits per weight", size_text(report.bytes_before), size_text(report.plan->file_bytes), report.plan->bits_per_weight());
   if (measured) out += fmt::format(", error {} of the weights' root mean square", percent(all.relative_rmse()));
   out += '\n';
+  if (report.plan->packed) out += "matrices are in panels, to be used where they lie in the file: only Carat reads it\n";
   if (report.plan->fallbacks > 0)
     out += fmt::format("{} tensors have rows that are no whole blocks of the type they should get, and got another\n", report.plan->fallbacks);
   if (report.calibration_tokens > 0) out += fmt::format("calibrated on {} tokens\n", report.calibration_tokens);

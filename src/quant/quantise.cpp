@@ -9,10 +9,13 @@
 #include "base/error.h"
 #include "base/output_file.h"
 #include "base/thread_pool.h"
+#include "formats/gguf.h"
 #include "formats/gguf_write.h"
+#include "formats/panel_rows.h"
 #include "formats/printable.h"
 #include "quant/encode.h"
 #include "tensor/dequantise.h"
+#include "tensor/pack.h"
 
 namespace carat::quant {
 namespace {
@@ -33,12 +36,25 @@ bool takes_factor(const Source& source, std::string_view name) {
   return any_of({"attn_q.", "attn_k.", "attn_v.", "attn_output."}) || (source.architecture == "gemma4" && any_of({"ffn_gate.", "ffn_up.", "ffn_down."}));
 }
 
-void declare(const Plan& plan, GgufWriter& head) {
+// Its rows are taken one by one, from the file, so they stay together there.
+bool is_read_by_rows(std::string_view name) { return name == "per_layer_token_embd.weight"; }
+
+uint64_t matrix_bytes(const PlannedTensor& t) {
+  if (t.panels) return panel_tensor_bytes(t.type.type, t.source->shape).value();
+  return static_cast<uint64_t>(row_bytes(t.type.type, t.source->cols()) * t.source->rows());
+}
+
+// Everything before the data of the tensors.
+GgufWriter make_head(const Source& source, const Plan& plan, const Recipe& recipe) {
+  GgufWriter head(plan.packed ? kGgufPanelAlignment : kGgufDefaultAlignment);
+  source.write_keys(recipe.file_type, head);
+  if (plan.packed) head.name_layout();
   for (const PlannedTensor& t : plan.tensors) {
-    head.declare_tensor(t.source->name, t.type.type, t.source->shape);
+    head.declare_tensor(t.source->name, t.type.type, t.source->shape, t.panels);
     if (t.own_factor) head.declare_tensor(factor_name(t.source->name), DType::f32, {1});
     if (t.copied() && !t.source->factor.empty()) head.declare_tensor(factor_name(t.source->name), DType::f32, {static_cast<int64_t>(t.source->factor.size())});
   }
+  return head;
 }
 
 class Writer {
@@ -60,17 +76,25 @@ class Writer {
     result.weighted = weights_ != nullptr && !t.copied();
     const float factor = t.own_factor ? own_factor(*t.source) : 1.0f;
     const int64_t cols = t.source->cols(), rows = t.source->rows();
-    const int64_t out_row = row_bytes(t.type.type, cols);
-    const int64_t chunk = std::max<int64_t>(1, kChunkFloats / cols);
+    const int64_t out_row = row_bytes(t.type.type, cols), out_panel = t.panels ? panel_bytes(t.type.type, cols) : 0;
+    const int64_t together = t.panels ? kLanes : 1;                        // rows that lie among each other
+    const int64_t matrix = t.panels ? t.source->rows_per_matrix() : rows;  // each has panels of its own
+    const int64_t chunk = std::max<int64_t>(1, kChunkFloats / cols / together) * together;
     const int64_t slab = std::max<int64_t>(1, kSlabBytes / out_row / chunk) * chunk;
-    for (int64_t row = 0; row < rows; row += slab) {
-      const int64_t n = std::min(slab, rows - row);
-      bytes_.resize(static_cast<size_t>(n * out_row));
+    for (int64_t row = 0, n = 0; row < rows; row += n) {
+      n = std::min(slab, matrix - row % matrix);
+      bytes_.resize(static_cast<size_t>(t.panels ? panels_of(n) * out_panel : n * out_row));
       std::vector<TensorError> errors(static_cast<size_t>((n + chunk - 1) / chunk));
       in_parallel(n, chunk, [&](int64_t begin, int64_t end) {
-        std::byte* out = bytes_.data() + begin * out_row;
-        if (t.copied()) return t.source->from->read_rows(row + begin, end - begin, out);
-        encode_rows(t, row + begin, end - begin, factor, out, errors[static_cast<size_t>(begin / chunk)]);
+        thread_local std::vector<std::byte> in_order;
+        if (t.panels) in_order.resize(static_cast<size_t>((end - begin) * out_row));
+        std::byte* out = t.panels ? in_order.data() : bytes_.data() + begin * out_row;
+        if (t.copied()) {
+          t.source->from->read_rows(row + begin, end - begin, out);
+        } else {
+          encode_rows(t, row + begin, end - begin, factor, out, errors[static_cast<size_t>(begin / chunk)]);
+        }
+        if (t.panels) pack_rows(t.type.type, out, end - begin, cols, bytes_.data() + begin / kLanes * out_panel);
       });
       for (const TensorError& e : errors) result.error.add(e);
       put(bytes_);
@@ -203,27 +227,26 @@ void TensorError::add(const TensorError& other) {
   largest = std::max(largest, other.largest);
 }
 
-Plan make_plan(const Source& source, const Recipe& recipe, std::span<const TypeOverride> overrides, bool has_importance) {
+Plan make_plan(const Source& source, const Recipe& recipe, std::span<const TypeOverride> overrides, bool has_importance, bool packed) {
   std::vector<TensorShape> shapes;
   std::set<std::string_view> names;
   for (const SourceTensor& t : source.tensors) names.insert(t.name);
   for (const SourceTensor& t : source.tensors) shapes.push_back({t.name, t.shape, t.dtype});
   const std::vector<ChosenType> types = choose_types(recipe, shapes, source.model, overrides, has_importance);
   Plan plan;
+  plan.packed = packed;
   for (size_t i = 0; i < types.size(); ++i) {
     PlannedTensor t;
     t.source = &source.tensors[i], t.type = types[i];
     t.elements = t.source->rows() * t.source->cols();
     t.own_factor = t.type.type == DType::nvfp4 && !t.copied() && takes_factor(source, t.source->name) && !names.count(factor_name(t.source->name));
-    t.bytes = static_cast<uint64_t>(row_bytes(t.type.type, t.source->cols()) * t.source->rows()) + (t.own_factor ? sizeof(float) : 0) +
-              (t.copied() ? t.source->factor.size() * sizeof(float) : 0);
+    t.panels = packed && has_panels(t.type.type, t.source->shape) && !is_read_by_rows(t.source->name);
+    t.bytes = matrix_bytes(t) + (t.own_factor ? sizeof(float) : 0) + (t.copied() ? t.source->factor.size() * sizeof(float) : 0);
     plan.fallbacks += t.type.type != t.type.wanted;
     plan.elements += t.elements, plan.tensor_bytes += t.bytes;
     plan.tensors.push_back(t);
   }
-  GgufWriter head;
-  source.write_keys(recipe.file_type, head);
-  declare(plan, head);
+  const GgufWriter head = make_head(source, plan, recipe);
   plan.file_bytes = head.header().size() + head.data_bytes();
   return plan;
 }
@@ -241,9 +264,7 @@ void check_space(const Plan& plan, const std::filesystem::path& path) {
 std::vector<TensorResult> quantise(const Source& source, const Plan& plan, const Recipe& recipe, const std::filesystem::path& path,
                                    const QuantiseOptions& options) {
   check_space(plan, path);
-  GgufWriter head;
-  source.write_keys(recipe.file_type, head);
-  declare(plan, head);
+  const GgufWriter head = make_head(source, plan, recipe);
   OutputFile file(path);
   file.write(head.header());
   Writer writer(source, plan, options, file, plan.file_bytes, head.alignment());

@@ -19,6 +19,7 @@ struct PlannedTensor {
   const SourceTensor* source = nullptr;
   ChosenType type;
   bool own_factor = false;  // NVFP4 made here gets a factor of its own, which is a tensor behind it
+  bool panels = false;      // written in panels, to be used in place
   int64_t elements = 0;
   uint64_t bytes = 0;  // in the new file, that factor included, padding not
 
@@ -31,13 +32,14 @@ struct Plan {
   uint64_t file_bytes = 0;  // exact
   uint64_t tensor_bytes = 0;
   int64_t elements = 0;
+  bool packed = false;    // matrices in panels
   int64_t fallbacks = 0;  // tensors whose rows are no whole blocks of the type the recipe gives them
 
   double bits_per_weight() const { return elements > 0 ? 8.0 * static_cast<double>(tensor_bytes) / static_cast<double>(elements) : 0; }
 };
 
-// `source` outlives the plan. Fails as choose_types() does.
-Plan make_plan(const Source& source, const Recipe& recipe, std::span<const TypeOverride> overrides, bool has_importance);
+// packed: every matrix that is multiplied goes into panels; a table that is read row by row does not. `source` outlives the plan. Fails as choose_types() does.
+Plan make_plan(const Source& source, const Recipe& recipe, std::span<const TypeOverride> overrides, bool has_importance, bool packed = false);
 
 // Sums over a tensor's values x and what the new file gives for them, y.
 struct TensorError {

@@ -38,6 +38,7 @@ constexpr Recipe kRecipes[] = {
     {"mxfp4_moe", DType::mxfp4, Mixture::mxfp4_moe, 38},
     {"mxfp4", DType::mxfp4, Mixture::none, 38},
     {"nvfp4", DType::nvfp4, Mixture::none, 39},
+    {"keep", DType::f32, Mixture::keep, -1},
 };
 
 std::string lower(std::string_view text) {
@@ -254,6 +255,8 @@ std::vector<ChosenType> choose_types(const Recipe& recipe, std::span<const Tenso
     if (named != patterns.end()) {
       named->used = true;
       wanted = named->type;
+    } else if (recipe.mixture == Mixture::keep) {
+      wanted = t.dtype;
     } else if (is_quantised(recipe.base)) {
       wanted = chooser.choose(t);
     }

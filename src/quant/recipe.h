@@ -11,13 +11,13 @@
 namespace carat::quant {
 
 // How a mixture departs from its base type.
-enum class Mixture { none, q2_k, q2_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_m, q4_0, q5_0, iq4, mxfp4_moe };
+enum class Mixture { none, keep, q2_k, q2_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_m, q4_0, q5_0, iq4, mxfp4_moe };
 
 struct Recipe {
   std::string_view name;  // "q4_k_m"
   DType base;
   Mixture mixture;
-  int32_t file_type;           // general.file_type
+  int32_t file_type;           // general.file_type; negative: as it is
   std::string_view also = {};  // another name
 };
 

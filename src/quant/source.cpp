@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "formats/gguf.h"
 #include "formats/gguf_write.h"
+#include "formats/panel_rows.h"
 #include "formats/printable.h"
 #include "model/tensor_names.h"
 #include "tensor/dequantise.h"
@@ -72,9 +73,9 @@ std::vector<std::byte> raw_value(const MetaValue& v) {
 void copy_keys(const Checkpoint& c, int32_t file_type, GgufWriter& out) {
   bool typed = false, versioned = false;
   for (const auto& [key, value] : c.metadata()) {
-    // The new file is one file; its alignment is the writer's.
-    if (key == "general.alignment" || key.starts_with("split.")) continue;
-    if (key == "general.file_type") {
+    // The new file is one file; its alignment and the order of its matrices are the writer's.
+    if (key == "general.alignment" || key.starts_with("split.") || key == kGgufLayoutKey || key == kGgufLayoutVersionKey) continue;
+    if (key == "general.file_type" && file_type >= 0) {
       out.add(key, static_cast<uint32_t>(file_type));
       typed = true;
     } else {
@@ -82,7 +83,7 @@ void copy_keys(const Checkpoint& c, int32_t file_type, GgufWriter& out) {
       out.add_raw(key, raw_value(value));
     }
   }
-  if (!typed) out.add("general.file_type", static_cast<uint32_t>(file_type));
+  if (!typed && file_type >= 0) out.add("general.file_type", static_cast<uint32_t>(file_type));
   if (!versioned) out.add("general.quantization_version", uint32_t{2});
 }
 

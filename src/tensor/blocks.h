@@ -113,11 +113,30 @@ constexpr ScaleMin unpack_scale_min(const uint8_t* b, int s) {
   return {static_cast<uint8_t>((b[s + 4] & 15) | ((b[s - 4] >> 6) << 4)), static_cast<uint8_t>((b[s + 4] >> 4) | ((b[s] >> 6) << 4))};
 }
 
+// The inverse: scale, minimum of each of the 8 runs, one behind the other.
+constexpr void pack_scale_mins(const uint8_t* scale_min, uint8_t* b) {
+  for (int s = 0; s < 4; ++s) {
+    const int scale = scale_min[2 * s] & 63, min = scale_min[2 * s + 1] & 63, scale4 = scale_min[2 * s + 8] & 63, min4 = scale_min[2 * s + 9] & 63;
+    b[s] = static_cast<uint8_t>(scale | ((scale4 >> 4) << 6));
+    b[s + 4] = static_cast<uint8_t>(min | ((min4 >> 4) << 6));
+    b[s + 8] = static_cast<uint8_t>((scale4 & 15) | ((min4 & 15) << 4));
+  }
+}
+
 // The sixteen 6-bit scales (0..63, to be lowered by 32) of a Q3_K block's 12 packed bytes.
 constexpr void unpack_q3_scales(const uint8_t* b, uint8_t* out) {
   for (int i = 0; i < 8; ++i) {
     out[i] = static_cast<uint8_t>((b[i] & 15) | (((b[8 + i % 4] >> (2 * (i / 4))) & 3) << 4));
     out[i + 8] = static_cast<uint8_t>((b[i] >> 4) | (((b[8 + i % 4] >> (4 + 2 * (i / 4))) & 3) << 4));
+  }
+}
+
+// The inverse, of numbers 0..63.
+constexpr void pack_q3_scales(const uint8_t* scales, uint8_t* b) {
+  for (int i = 8; i < 12; ++i) b[i] = 0;
+  for (int i = 0; i < 8; ++i) {
+    b[i] = static_cast<uint8_t>((scales[i] & 15) | ((scales[i + 8] & 15) << 4));
+    b[8 + i % 4] = static_cast<uint8_t>(b[8 + i % 4] | ((scales[i] >> 4) << (2 * (i / 4))) | ((scales[i + 8] >> 4) << (4 + 2 * (i / 4))));
   }
 }
 

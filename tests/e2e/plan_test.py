@@ -30,7 +30,7 @@ class Plan(ProgramTest):
     def test_the_parts_add_up(self):
         for model in (TINY_E2B, TINY_GEMMA3):
             plan = self.plan(model, "--ctx", 512, "--parallel", 4)
-            self.assertEqual(list(plan)[:10], ["weights", "per_layer_embeddings", "kv", "activations", "media", "program", "total", "available", "fits", "max_ctx"])
+            self.assertEqual(list(plan)[:11], ["weights", "weights_mapped", "per_layer_embeddings", "kv", "activations", "media", "program", "total", "available", "fits", "max_ctx"])
             self.assertEqual(plan["total"], plan["weights"] + plan["kv"]["total"] + plan["activations"] + plan["media"] + plan["program"])
             self.assertEqual(plan["per_layer_embeddings"]["resident"], 0)
             self.assertEqual(plan["per_layer_embeddings"]["mapped"] > 0, model is TINY_E2B)

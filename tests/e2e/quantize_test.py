@@ -100,6 +100,41 @@ class Quantize(ProgramTest):
         self.assertEqual(self.types(self.out)["blk.0.ffn_down.weight"], "Q8_0")
         self.assertIn("blk.0.ffn_down.weight", self.ok("quantize", TINY_E2B, "--type", "q5_k_m", "--dry-run").decode())
 
+    def test_packed_files_say_the_same(self):
+        for model in (TINY_E2B, TINY_GEMMA3):
+            report = self.quantize(model, "--type", "keep", "--packed")
+            self.assertTrue(report["packed"])
+            self.assertEqual(report["bytes"]["after"], self.out.stat().st_size)
+            self.assertEqual(report["totals"]["relative_rmse"], 0)
+            for backend in ("cpu", "ref"):
+                self.assertEqual(self.score(self.out, "--backend", backend), self.score(model, "--backend", backend), backend)
+            inspected = self.ok_json("inspect", self.out, "--json")
+            self.assertEqual(inspected["problems"], [])
+            layouts = {t["name"]: t.get("layout") for t in inspected["tensors"]}
+            self.assertEqual(layouts["blk.0.attn_q.weight"], "panels16")
+            self.assertIsNone(layouts["blk.0.attn_norm.weight"])
+            self.assertIn(b"panels16", self.ok("inspect", self.out))
+            plan = self.ok_json("plan", self.out, "--ctx", "64", "--json")
+            self.assertEqual(self.ok_json("plan", model, "--ctx", "64", "--json")["weights_mapped"], 0)
+            self.assertGreater(plan["weights_mapped"], 0.9 * plan["weights"])
+            self.assertLess(plan["weights_mapped"], plan["weights"])
+            self.assertIn(b"mapped", self.ok("plan", self.out, "--ctx", "64"))
+            # Back again: nothing was lost.
+            back = self.folder / "back.gguf"
+            self.ok("quantize", self.out, back, "--type", "keep")
+            self.assertEqual(self.score(back), self.score(model))
+            self.assertEqual(self.types(back), self.types(model))
+
+    def test_packed_files_that_are_damaged(self):
+        self.quantize(TINY_E2B, "--type", "keep", "--packed")
+        good = self.out.read_bytes()
+        bad = self.folder / "bad.gguf"
+        bad.write_bytes(good[:-4096])
+        self.assertIn("cut short", self.refused(1, "score", bad, "--text", self.text))
+        bad.write_bytes(good.replace(b"panels16", b"panels64"))
+        self.assertIn("panels64", self.refused(1, "score", bad, "--text", self.text))
+        self.assertIn("pack the model again", self.refused(1, "inspect", bad))
+
     def test_what_people_see(self):
         result = carat("quantize", TINY_E2B, self.out, "--type", "q4_0")
         self.assertEqual(result.returncode, 0)

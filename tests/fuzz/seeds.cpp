@@ -77,6 +77,14 @@ std::vector<fs::path> write_builtin_seeds(const fs::path& folder) {
   w.add_tensor("cube", {2, 3, 4}, std::vector<float>(24, 1.0f));
   w.write(one / "small.gguf");
 
+  GgufWriter p(64);
+  p.add("general.architecture", "gemma3");
+  p.name_layout();
+  p.add_tensor("norm", {4}, std::vector<float>(4, 1.0f));
+  p.add_panels("q4", DType::q4_k, {2, 256}, std::vector<std::byte>(288, std::byte{0x5A}));
+  p.add_panels("stack", DType::q5_0, {2, 17, 32}, std::vector<std::byte>(2 * 17 * 22, std::byte{0x33}));
+  p.write(one / "panels.gguf");
+
   for (uint16_t i = 0; i < 2; ++i) {
     GgufWriter part;
     part.add("split.no", i);
@@ -107,8 +115,13 @@ std::vector<fs::path> write_builtin_seeds(const fs::path& folder) {
                                                      R"("m.weight_packed":{"dtype":"U8","shape":[2,16],"data_offsets":[76,108]},)"
                                                      R"("m.weight_scale":{"dtype":"U8","shape":[2,1],"data_offsets":[108,110]}})",
                                                      110));
-  return {packed / "int4.safetensors",     packed / "fp4.safetensors", one / "small.gguf",
-          split / "m-00001-of-00002.gguf", shards / "a.safetensors",   shards / "model.safetensors.index.json"};
+  return {packed / "int4.safetensors",
+          packed / "fp4.safetensors",
+          one / "small.gguf",
+          one / "panels.gguf",
+          split / "m-00001-of-00002.gguf",
+          shards / "a.safetensors",
+          shards / "model.safetensors.index.json"};
 }
 
 }  // namespace carat::fuzz

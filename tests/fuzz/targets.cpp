@@ -49,6 +49,7 @@ void open_checkpoint(const std::filesystem::path& path) {
     row.resize(static_cast<size_t>(t.bytes_per_row()));
     t.read_rows(0, 1, row.data());
     t.read_rows(t.rows() - 1, 1, row.data());
+    if (const auto panels = t.panels_of_rows(0, t.rows_per_matrix())) sum += static_cast<size_t>(*panels);
     if (t.elements() < 20000) attempt([&] { sum += t.to_f32().size(); });
   }
   read_bytes += sum;

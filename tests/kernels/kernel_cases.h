@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "kernels/kernels.h"
-#include "kernels/pack.h"
 #include "kernels/targets.h"
 #include "tensor/dequantise.h"
 #include "tensor/dtype.h"
+#include "tensor/pack.h"
 
 namespace carat::kernels {
 

@@ -1,4 +1,4 @@
-#include "kernels/pack.h"
+#include "tensor/pack.h"
 
 #include "kernel_cases.h"
 

@@ -6,16 +6,12 @@
 
 #include "backend/cpu/cpu_ops.h"
 #include "base/error.h"
-#include "kernels/pack.h"
+#include "tensor/pack.h"
 
 namespace carat {
 namespace {
 
-using kernels::kLanes;
-
 constexpr int64_t kPlaceBuffers = int64_t{8} << 20;  // of all threads while a matrix is placed: less than the steps that come later take
-
-int64_t panels_of(int64_t out) { return (out + kLanes - 1) / kLanes; }
 
 std::shared_ptr<const std::byte> make_buffer(uint64_t bytes) {
   auto* p = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64}, std::nothrow));
@@ -26,13 +22,17 @@ std::shared_ptr<const std::byte> make_buffer(uint64_t bytes) {
 }  // namespace
 
 Linear CpuOps::place(const MatrixSource& source) {
-  if (!kernels::packable(source.dtype)) fail(ErrorCode::unsupported, "a matrix of type {} cannot be multiplied", info(source.dtype).name);
+  if (!packable(source.dtype)) fail(ErrorCode::unsupported, "a matrix of type {} cannot be multiplied", info(source.dtype).name);
   const int64_t panels = panels_of(source.out);
-  const int64_t panel_bytes = kernels::panel_bytes(source.dtype, source.in);
+  const int64_t bytes_per_panel = panel_bytes(source.dtype, source.in);
   const int64_t bytes_per_row = row_bytes(source.dtype, source.in);
   Linear w;
   w.dtype = source.dtype, w.in = source.in, w.out = source.out, w.scale = source.scale;
-  w.bytes = static_cast<uint64_t>(panels) * static_cast<uint64_t>(panel_bytes);
+  w.bytes = static_cast<uint64_t>(panels) * static_cast<uint64_t>(bytes_per_panel);
+  if (source.panels) {
+    w.data = source.panels, w.mapped = true;
+    return w;
+  }
   if (rehearsing_) {
     static const std::byte kNothing{};
     w.data = {std::shared_ptr<const std::byte>(), &kNothing};
@@ -55,11 +55,7 @@ Linear CpuOps::place(const MatrixSource& source) {
       const int64_t n = std::min(end * kLanes, source.out) - first;
       std::byte* rows = buffers + static_cast<size_t>(worker) * buffer_bytes;
       source.read(first, n, rows);
-      for (int64_t p = begin; p < end; ++p) {
-        const std::byte* lanes[kLanes] = {};
-        for (int64_t i = 0; i < kLanes && p * kLanes + i < source.out; ++i) lanes[i] = rows + (p * kLanes + i - first) * bytes_per_row;
-        kernels::pack_panel(source.dtype, lanes, source.in, data + p * panel_bytes);
-      }
+      pack_rows(source.dtype, rows, n, source.in, data + begin * bytes_per_panel);
     } catch (...) {
       std::lock_guard lock(mutex);
       error = std::current_exception();
@@ -71,11 +67,11 @@ Linear CpuOps::place(const MatrixSource& source) {
 
 Tensor CpuOps::embed(const Linear& table, std::span<const int32_t> ids, float scale) {
   Tensor out = empty(static_cast<int64_t>(ids.size()), table.in);
-  const int64_t panel_bytes = kernels::panel_bytes(table.dtype, table.in);
+  const int64_t bytes_per_panel = panel_bytes(table.dtype, table.in);
   for_rows(out.rows, out.cols * 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r) {
       const int32_t id = ids[static_cast<size_t>(r)];
-      kernels::unpack_row(table.dtype, table.data.get() + id / kLanes * panel_bytes, id % kLanes, table.in, out.row(r));
+      unpack_row(table.dtype, table.data.get() + id / kLanes * bytes_per_panel, id % kLanes, table.in, out.row(r));
       k_.scale(out.row(r), scale * table.scale, out.cols, out.row(r));
     }
   });
@@ -156,8 +152,8 @@ void CpuOps::matmul_parallel(std::span<const Linear* const> matrices, Tensor x, 
     Part& p = parts[i];
     p.rows = is_quantised(w.dtype) ? &quantised(x, w.dtype) : nullptr;
     p.panels = panels_of(w.out);
-    const int64_t panel_bytes = kernels::panel_bytes(w.dtype, w.in);
-    p.grain = std::clamp<int64_t>((share + panel_bytes - 1) / panel_bytes, 1, p.panels);
+    const int64_t bytes_per_panel = panel_bytes(w.dtype, w.in);
+    p.grain = std::clamp<int64_t>((share + bytes_per_panel - 1) / bytes_per_panel, 1, p.panels);
     p.first_piece = pieces;
     pieces += (p.panels + p.grain - 1) / p.grain;
   }

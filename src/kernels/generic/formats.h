@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "kernels/generic/unroll.h"
-#include "kernels/panel.h"
 #include "tensor/blocks.h"
+#include "tensor/panel.h"
 
 namespace carat::kernels {
 

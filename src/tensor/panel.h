@@ -1,5 +1,6 @@
 #pragma once
 // Where things lie in a panel of 16 outputs. Plain constants: shared by pack.cpp and by the kernels of every instruction set.
+// Files may hold panels as well (docs/decisions/0011): whoever changes this order gives it another version there.
 //
 // A quantised panel is a run of tiles of kTileK elements (the last may be shorter, a whole number of 32-groups; superblock types have whole tiles only).
 // A tile of G groups holds, in this order:
@@ -13,11 +14,13 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/kernels.h"
 #include "tensor/dtype.h"
 
-namespace carat::kernels {
+namespace carat {
 
+inline constexpr int kLanes = 16;   // outputs a panel
+inline constexpr int kGroup = 32;   // elements that share a scale
+inline constexpr int kTileK = 256;  // k of one tile of a panel
 inline constexpr int kGroupsPerTile = kTileK / kGroup;
 inline constexpr int kPartsPerTile = kTileK / 16;  // a part has a scale of its own: a group, or half of one
 
@@ -73,4 +76,4 @@ constexpr int64_t panel_size(DType t, int64_t k) {
 // What a panel's raw codes stand for: code - offset, or a signed byte, or an index into a table of 16.
 enum class Codes { offset, signed_bytes, iq4_table, e2m1_table };
 
-}  // namespace carat::kernels
+}  // namespace carat
