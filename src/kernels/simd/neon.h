@@ -9,9 +9,9 @@ namespace carat::kernels {
 
 template <bool kDot>
 struct Neon {
-  static constexpr int kQuantRows = 4;
+  static constexpr int kQuantRows = 2;  // four quarters a row of sums, and of running totals: more rows do not stay in registers
   static constexpr int kQuantPanels = 1;
-  static constexpr int kSuperRows = 4;  // of superblock types
+  static constexpr int kSuperRows = 2;  // of superblock types
   static constexpr int kSuperPanels = 1;
   static constexpr int kDenseRows = 4;
   static constexpr int kDensePanels = 1;
