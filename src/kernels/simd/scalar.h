@@ -20,7 +20,8 @@ struct Scalar {
   static constexpr bool kOneInstructionDot = false;  // a step of Dot is one instruction a vector
   // The vocabulary for codes from scratch and several rows: this one, or one that differs in kDotRows, zip_codes, load_q, Dot and ScaledDot only.
   using ManyRows = Scalar;
-  // Rows that a dot multiplies at once. With two, codes lie in scratch as zip_codes leaves them, and a pair of steps takes 8 k of both rows.
+  // Rows that a dot multiplies at once: 1, or 2 whose sums start at 0. With two, codes lie in scratch as zip_codes leaves them (Format::unpack_codes), a pair of
+  // steps takes the same 8 k of both rows, each of them for its half of the outputs.
   static constexpr int kDotRows = 1;
   // Largest number of products in a row that the dot's inner sums hold, given the largest code.
   static constexpr int flush_every(int) { return 1; }
@@ -274,10 +275,11 @@ struct Scalar {
       for (int i = 0; i < 16; ++i)
         for (int j = 0; j < 4; ++j) sum.v[i] += static_cast<int8_t>(code.v[4 * i + j]) * q[j];
     }
-    I32 end(const int32_t*, int) { return sum; }  // of a row of the dot's
+    I32 end(const int32_t*, int /*which of its rows*/) { return sum; }
   };
 
-  // The same, each part's sum multiplied by an integer factor (of up to 11 bits, made ready by part_factor) on its way into sum[row of the dot's].
+  // The same, each part's sum multiplied by an integer factor (of up to 11 bits, made ready by part_factor) on its way into `sum`: factor(i), sum[i] of
+  // the i-th of the dot's rows.
   static constexpr bool kPairFactors = false;  // whether a factor stands twice in its lane, as int16
   static I32 part_factor(I32 a) { return a; }
   static I32 add_factors(I32 a, I32 b) { return add_i(a, b); }
