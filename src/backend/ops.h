@@ -3,6 +3,7 @@
 //
 // Tensors are f32 views [T, cols] owned by the backend: a result lives until the layer after the one that made it begins (two arenas take turns), results made
 // before the first begin_layer() live until end(). A verb never changes its inputs. A row's bits never depend on the other rows of a call.
+#include <array>
 #include <functional>
 #include <memory>
 #include <span>
@@ -75,7 +76,14 @@ class Ops {
 
   // Coarse verbs: default bodies compose the fine ones; an override gives the same bits with fewer passes over memory.
   virtual Tensor add_norm(Tensor x, Tensor h, const float* weight, float eps) { return add(x, rms_norm(h, weight, eps, h.cols)); }
-  virtual Tensor gated_mlp(Tensor x, const GatedMlp& mlp) { return linear(gelu_mul(linear(x, mlp.gate), linear(x, mlp.up)), mlp.down); }
+  // Several matrices times the same rows; one that is not there gives an empty tensor.
+  virtual std::array<Tensor, 3> linears(Tensor x, const Linear& a, const Linear& b, const Linear& c) {
+    return {a ? linear(x, a) : Tensor{}, b ? linear(x, b) : Tensor{}, c ? linear(x, c) : Tensor{}};
+  }
+  virtual Tensor gated_mlp(Tensor x, const GatedMlp& mlp) {
+    const auto [gate, up, none] = linears(x, mlp.gate, mlp.up, {});
+    return linear(gelu_mul(gate, up), mlp.down);
+  }
   virtual Tensor head_norm_rope(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) {
     return rope(rms_norm(x, weight, eps, head_dim), spec, head_dim, positions);
   }

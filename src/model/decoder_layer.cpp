@@ -5,10 +5,10 @@ namespace {
 
 Tensor attention(Ops& ops, const LayerConfig& c, const LayerWeights& w, const Batch& b, float eps, Tensor h) {
   const int64_t head_dim = c.attn.head_dim;
-  Tensor q = ops.head_norm_rope(ops.linear(h, w.q_proj), w.q_norm.data(), eps, c.rope, head_dim, b.positions);
+  auto [q, k, v] = c.owns_kv ? ops.linears(h, w.q_proj, w.k_proj, w.v_proj) : ops.linears(h, w.q_proj, {}, {});
+  q = ops.head_norm_rope(q, w.q_norm.data(), eps, c.rope, head_dim, b.positions);
   if (c.owns_kv) {
-    Tensor k = ops.linear(h, w.k_proj);
-    Tensor v = c.k_eq_v ? k : ops.linear(h, w.v_proj);
+    if (c.k_eq_v) v = k;
     if (c.has_v_norm) v = ops.rms_norm(v, nullptr, eps, head_dim);
     if (c.attn.one_tensor) {
       ops.kv_write_one(c.attn, v, b);  // K is rebuilt from V when it is read

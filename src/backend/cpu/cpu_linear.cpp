@@ -82,39 +82,41 @@ Tensor CpuOps::embed(const Linear& table, std::span<const int32_t> ids, float sc
   return out;
 }
 
-kernels::QuantRows CpuOps::quantise(Tensor x, DType of) {
-  const bool super = kernels::is_superblock(of);
-  kernels::QuantRows rows;
-  rows.rows = x.rows, rows.k = x.cols;
-  auto* q = arena_.array<int8_t>(x.size());
-  auto* sum16 = arena_.array<int32_t>(x.size() / 16);
-  auto* scale = arena_.array<float>(x.size() / (super ? kernels::kTileK : kernels::kGroup));
-  rows.q = q, rows.scale = scale, rows.sum16 = sum16;
-  if (super) {
-    auto* factor = arena_.array<uint8_t>(x.size() / kernels::kGroup);
-    auto* pair16 = arena_.array<int32_t>(x.size() / kernels::kGroup);
-    auto* pair32 = arena_.array<int32_t>(x.size() / (2 * kernels::kGroup));
-    rows.factor = factor, rows.pair16 = pair16, rows.pair32 = pair32;
-    for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
-      const int64_t at = begin * x.cols, group = at / kernels::kGroup;
-      k_.quantise_tiles(x.row(begin), x.cols, end - begin, x.cols,
-                        {q + at, scale + at / kernels::kTileK, sum16 + at / 16, factor + group, pair16 + group, pair32 + group / 2});
-    });
-  } else {
-    for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
-      const int64_t at = begin * x.cols;
-      k_.quantise_rows(x.row(begin), x.cols, end - begin, x.cols, q + at, scale + at / kernels::kGroup, sum16 + at / 16);
-    });
+CpuOps::RowsToFill CpuOps::room_for_quantised(int64_t rows, int64_t k, DType of) {
+  const int64_t n = rows * k;
+  RowsToFill to;
+  to.superblock = kernels::is_superblock(of);
+  to.at.q = arena_.array<int8_t>(n);
+  to.at.sum16 = arena_.array<int32_t>(n / 16);
+  to.at.scale = arena_.array<float>(n / (to.superblock ? kernels::kTileK : kernels::kGroup));
+  to.rows = {to.at.q, to.at.scale, to.at.sum16, rows, k};
+  if (to.superblock) {
+    to.rows.factor = to.at.factor = arena_.array<uint8_t>(n / kernels::kGroup);
+    to.rows.pair16 = to.at.pair16 = arena_.array<int32_t>(n / kernels::kGroup);
+    to.rows.pair32 = to.at.pair32 = arena_.array<int32_t>(n / (2 * kernels::kGroup));
   }
-  return rows;
+  return to;
+}
+
+void CpuOps::quantise_into(const RowsToFill& to, Tensor x, int64_t begin, int64_t end) const {
+  const int64_t at = begin * x.cols, group = at / kernels::kGroup;
+  if (to.superblock)
+    k_.quantise_tiles(
+        x.row(begin), x.cols, end - begin, x.cols,
+        {to.at.q + at, to.at.scale + at / kernels::kTileK, to.at.sum16 + at / 16, to.at.factor + group, to.at.pair16 + group, to.at.pair32 + group / 2});
+  else
+    k_.quantise_rows(x.row(begin), x.cols, end - begin, x.cols, to.at.q + at, to.at.scale + group, to.at.sum16 + at / 16);
+}
+
+kernels::QuantRows CpuOps::quantise(Tensor x, DType of) {
+  const RowsToFill to = room_for_quantised(x.rows, x.cols, of);
+  for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) { quantise_into(to, x, begin, end); });
+  return to.rows;
 }
 
 const kernels::QuantRows& CpuOps::quantised(Tensor x, DType of) {
   Quantised& known = quantised_[kernels::is_superblock(of) ? 1 : 0];
-  if (known.of != x.data || known.rows.rows != x.rows || known.rows.k != x.cols) {
-    known.rows = quantise(x, of);
-    known.of = x.data;
-  }
+  if (known.of != x.data || known.rows.rows != x.rows || known.rows.k != x.cols) known = {x.data, quantise(x, of)};
   return known.rows;
 }
 
@@ -136,21 +138,71 @@ void CpuOps::matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, i
   }
 }
 
-void CpuOps::matmul_parallel(const Linear& w, Tensor x, Tensor out) {
-  const kernels::QuantRows* rows = is_quantised(w.dtype) ? &quantised(x, w.dtype) : nullptr;
-  const int64_t panels = panels_of(w.out);
-  // Enough pieces that a thread which was interrupted does not hold up the others, each at least 64 KiB of weights.
-  const int64_t panel_bytes = kernels::panel_bytes(w.dtype, w.in);
-  const int64_t pieces = int64_t{pool_.num_threads()} * 4;
-  const int64_t grain = std::max((panels + pieces - 1) / pieces, x.rows >= 8 ? 1 : (int64_t{65536} + panel_bytes - 1) / panel_bytes);
-  parallel(panels, grain, [&](int64_t begin, int64_t end, int) { matmul(w, x, rows, begin, end, out); });
+// Matrices times the same rows, as one list of pieces for the pool.
+void CpuOps::matmul_parallel(std::span<const Linear* const> matrices, Tensor x, std::span<const Tensor> outs) {
+  struct Part {
+    const kernels::QuantRows* rows;
+    int64_t panels, grain, first_piece;
+  };
+  Part parts[3];
+  check(matrices.size() <= 3 && outs.size() == matrices.size(), "at most three matrices at once");
+  uint64_t bytes = 0;
+  for (const Linear* w : matrices) bytes += w->bytes;
+  // Enough pieces that a thread which was interrupted does not hold up the others; few rows take at least 64 KiB of weights each.
+  const int64_t share = std::max<int64_t>(static_cast<int64_t>(bytes) / (int64_t{pool_.num_threads()} * 4), x.rows >= 8 ? 1 : 65536);
+  int64_t pieces = 0;
+  for (size_t i = 0; i < matrices.size(); ++i) {
+    const Linear& w = *matrices[i];
+    Part& p = parts[i];
+    p.rows = is_quantised(w.dtype) ? &quantised(x, w.dtype) : nullptr;
+    p.panels = panels_of(w.out);
+    const int64_t panel_bytes = kernels::panel_bytes(w.dtype, w.in);
+    p.grain = std::clamp<int64_t>((share + panel_bytes - 1) / panel_bytes, 1, p.panels);
+    p.first_piece = pieces;
+    pieces += (p.panels + p.grain - 1) / p.grain;
+  }
+  parallel(pieces, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t j = begin; j < end; ++j) {
+      size_t i = matrices.size() - 1;
+      while (j < parts[i].first_piece) --i;
+      const int64_t panel = (j - parts[i].first_piece) * parts[i].grain;
+      matmul(*matrices[i], x, parts[i].rows, panel, std::min(panel + parts[i].grain, parts[i].panels), outs[i]);
+    }
+  });
 }
 
-Tensor CpuOps::linear(Tensor x, const Linear& w) {
-  check(x.cols == w.in, "a linear's input is as wide as its matrix");
-  Tensor out = empty(x.rows, w.out);
-  if (x.rows > 0) matmul_parallel(w, x, out);
-  return out;
+Tensor CpuOps::linear(Tensor x, const Linear& w) { return linears(x, w, {}, {})[0]; }
+
+std::array<Tensor, 3> CpuOps::linears(Tensor x, const Linear& a, const Linear& b, const Linear& c) {
+  std::array<Tensor, 3> result;
+  const Linear* matrices[3];
+  Tensor outs[3];
+  size_t n = 0;
+  for (const Linear* w : {&a, &b, &c}) {
+    if (!*w) continue;
+    check(x.cols == w->in, "a linear's input is as wide as its matrix");
+    const Tensor out = empty(x.rows, w->out);
+    result[static_cast<size_t>(w == &a ? 0 : w == &b ? 1 : 2)] = out;
+    matrices[n] = w, outs[n++] = out;
+  }
+  if (x.rows > 0) matmul_parallel({matrices, n}, x, {outs, n});
+  return result;
+}
+
+Tensor CpuOps::gated_mlp(Tensor x, const GatedMlp& mlp) {
+  const auto [gate, up, none] = linears(x, mlp.gate, mlp.up, {});
+  Tensor h = empty(gate.rows, gate.cols);
+  // Rows are rounded for the next matrix while they are in the cache.
+  const bool rounds = is_quantised(mlp.down.dtype);
+  const RowsToFill to = rounds ? room_for_quantised(h.rows, h.cols, mlp.down.dtype) : RowsToFill{};
+  for_rows(h.rows, h.cols, [&, gate = gate, up = up](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) {
+      k_.gelu_mul(gate.row(r), up.row(r), h.cols, h.row(r));
+      if (rounds) quantise_into(to, h, r, r + 1);
+    }
+  });
+  if (rounds) quantised_[to.superblock ? 1 : 0] = {h.data, to.rows};
+  return linear(h, mlp.down);
 }
 
 }  // namespace carat

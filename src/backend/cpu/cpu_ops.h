@@ -29,6 +29,8 @@ class CpuOps final : public Ops {
   Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) override;  // cpu_linear.cpp
   Tensor make_rows(int64_t rows, int64_t cols, const std::function<void(int64_t, float*)>& fill) override;
   Tensor linear(Tensor x, const Linear& w) override;  // cpu_linear.cpp
+  std::array<Tensor, 3> linears(Tensor x, const Linear& a, const Linear& b, const Linear& c) override;
+  Tensor gated_mlp(Tensor x, const GatedMlp& mlp) override;
   Tensor rms_norm(Tensor x, const float* weight, float eps, int64_t width) override;
   Tensor rope(Tensor x, const RopeSpec& rope, int64_t head_dim, std::span<const int32_t> positions) override;
   Tensor add(Tensor a, Tensor b) override;
@@ -62,13 +64,21 @@ class CpuOps final : public Ops {
   }
   // rope() of x, or of its heads normalised where weight is given.
   Tensor turn(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions);
+  // Rounded rows and where they are written.
+  struct RowsToFill {
+    kernels::QuantRows rows;
+    kernels::TileRows at{};
+    bool superblock = false;
+  };
+  RowsToFill room_for_quantised(int64_t rows, int64_t k, DType of);
+  void quantise_into(const RowsToFill& to, Tensor x, int64_t begin, int64_t end) const;
   kernels::QuantRows quantise(Tensor x, DType of);  // into the arena, in the form that matrices of type `of` take
   // Row s / top_k of `from` at place[s], for all slots s.
   kernels::QuantRows gather(const kernels::QuantRows& from, const int64_t* place, int64_t slots, int64_t top_k);  // cpu_experts.cpp
   const kernels::QuantRows& quantised(Tensor x, DType of);  // the last input's is remembered, in each form
   void forget_quantised();
   void matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, int64_t panel_begin, int64_t panel_end, Tensor out) const;
-  void matmul_parallel(const Linear& w, Tensor x, Tensor out);
+  void matmul_parallel(std::span<const Linear* const> matrices, Tensor x, std::span<const Tensor> outs);
   void store(const AttentionSpec& spec, Tensor k, const Tensor* v, const Batch& batch);
 
   const kernels::KernelTable& k_;

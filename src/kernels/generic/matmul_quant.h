@@ -97,7 +97,15 @@ struct QuantBlock {
         Scheme::template prepare<S, T>(a.x, row, k0, groups, side[r]);
       }
       int64_t p = 0;
-      for (; p + kPanels <= panels; p += kPanels) multiply_tile<kPanels>(tile + p * size, size, groups, filled, p);
+      for (; p + kPanels <= panels; p += kPanels) {
+        // The next tiles lie a panel away, where no hardware prefetcher looks for them.
+        const bool more = p + 2 * kPanels <= panels;
+        for (int i = 0; i < kPanels; ++i) {
+          const std::byte* next = more ? tile + (p + kPanels + i) * size : tile + i * size + tile_shape(T).bytes(groups);
+          for (int64_t b = 0; b < tile_shape(T).bytes(groups); b += 64) S::prefetch(next + b);
+        }
+        multiply_tile<kPanels>(tile + p * size, size, groups, filled, p);
+      }
       if constexpr (kPanels > 1)
         for (; p < panels; ++p) multiply_tile<1>(tile + p * size, size, groups, filled, p);
       tile += tile_shape(T).bytes(groups);
