@@ -30,17 +30,22 @@ bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vn
 #endif
 #if defined(__aarch64__)
 bool has_dotprod() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 && (getauxval(AT_HWCAP) & HWCAP_ASIMDHP) != 0; }
+bool has_i8mm() { return has_dotprod() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }
 #endif
 
 // Best last.
 constexpr Target kTargets[] = {
     {"scalar", scalar_table, always},
 #if defined(__x86_64__)
-    {"avx2", avx2_table, has_avx2},       {"avx2_vnni", avx2_vnni_table, has_avx2_vnni},
-    {"avx512", avx512_table, has_avx512}, {"avx512_vnni", avx512_vnni_table, has_avx512_vnni},
+    {"avx2", avx2_table, has_avx2},
+    {"avx2_vnni", avx2_vnni_table, has_avx2_vnni},
+    {"avx512", avx512_table, has_avx512},
+    {"avx512_vnni", avx512_vnni_table, has_avx512_vnni},
 #endif
 #if defined(__aarch64__)
-    {"neon", neon_table, always},         {"neon_dotprod", neon_dotprod_table, has_dotprod},
+    {"neon", neon_table, always},
+    {"neon_dotprod", neon_dotprod_table, has_dotprod},
+    {"neon_i8mm", neon_i8mm_table, has_i8mm},
 #endif
 };
 
@@ -65,7 +70,7 @@ const char* built_tables() {
 #if defined(__x86_64__)
   return "scalar avx2 avx2_vnni avx512 avx512_vnni";
 #elif defined(__aarch64__)
-  return "scalar neon neon_dotprod";
+  return "scalar neon neon_dotprod neon_i8mm";
 #else
   return "scalar";
 #endif

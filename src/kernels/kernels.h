@@ -138,7 +138,7 @@ struct AttendSplit {
 int64_t attend_scratch_floats(int64_t rows, int64_t head_dim, DType kv_dtype);
 
 struct KernelTable {
-  const char* name;  // "scalar", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "neon", "neon_dotprod"
+  const char* name;  // "scalar", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "neon", "neon_dotprod", "neon_i8mm"
 
   void (*quantise_rows)(const float* x, int64_t ldx, int64_t rows, int64_t k, int8_t* q, float* scale, int32_t* sum16);  // for block types
   void (*quantise_tiles)(const float* x, int64_t ldx, int64_t rows, int64_t k, const TileRows& out);                     // for superblock types

@@ -11,5 +11,6 @@ const KernelTable* avx512_table();
 const KernelTable* avx512_vnni_table();
 const KernelTable* neon_table();
 const KernelTable* neon_dotprod_table();
+const KernelTable* neon_i8mm_table();
 
 }  // namespace carat::kernels

@@ -131,6 +131,17 @@ struct Format {
     return S::load_f16(tile + kShape.scales_at(groups) + g * kShape.scale_bytes + 32);
   }
 
+  // The codes of group g to scratch, in the order that the dots of many rows take.
+  [[gnu::always_inline]] static inline void unpack_codes(const std::byte* tile, int64_t groups, int64_t g, uint8_t (*out)[64]) {
+    unroll<4>([&](auto pair) __attribute__((always_inline)) {
+      constexpr int kq = 2 * pair.value;
+      U8 first = code<kq>(tile, groups, g), second = code<kq + 1>(tile, groups, g);
+      if constexpr (S::ManyRows::kDotRows == 2) S::ManyRows::zip_codes(first, second);
+      S::store_b(out[kq], first);
+      S::store_b(out[kq + 1], second);
+    });
+  }
+
  private:
   // Bit field moved from bit `from` to bit `to` of its byte; the rest is to be masked off.
   template <int from, int to>

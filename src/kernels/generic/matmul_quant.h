@@ -23,7 +23,7 @@ struct SchemeOf<true> {
   using Type = SuperScheme;
 };
 
-// Rows of a block by register tiles of R, then 4, 2, 1: a row's bits do not depend on the tile it falls into.
+// Rows of a block by register tiles of R, then 4, 2, 1 (a whole number of dots): a row's bits do not depend on the tile it falls into.
 template <class S, class Scheme, class Source, int R, int P>
 void quant_rows(const Source* source, int64_t groups, const int8_t* q, const typename Scheme::Side* side, int64_t rows, float* acc, int64_t panel_stride) {
   while (rows >= R) {
@@ -34,7 +34,7 @@ void quant_rows(const Source* source, int64_t groups, const int8_t* q, const typ
     rows -= R;
   }
   constexpr int kNext = R > 4 ? 4 : R > 2 ? 2 : 1;
-  if constexpr (R > 1)
+  if constexpr (R > S::kDotRows)
     if (rows > 0) quant_rows<S, Scheme, Source, kNext, P>(source, groups, q, side, rows, acc, panel_stride);
 }
 
@@ -70,7 +70,8 @@ template <class S, DType T>
 struct QuantBlock {
   using Scheme = typename SchemeOf<is_superblock(T)>::Type;
   using Scratch = typename Scheme::template Scratch<S, T>;
-  static constexpr int kPanels = Scheme::template kPanels<S>, kRows = Scheme::template kRows<S>;
+  using Many = typename S::ManyRows;
+  static constexpr int kPanels = Scheme::template kPanels<Many>, kRows = Scheme::template kRows<Many>;
 
   alignas(64) float acc[kPanelBlock][kRowBlock][kLanes];
   alignas(64) int8_t q[kRowBlock][kTileK];  // the tile's activations, rows close together
@@ -80,18 +81,20 @@ struct QuantBlock {
   // Some panels times some rows.
   void multiply(const QuantMatmul& a, int64_t panel, int64_t panels, int64_t row0, int64_t rows) {
     const int64_t size = panel_size(T, a.x.k);
+    const int64_t filled = (rows + Many::kDotRows - 1) / Many::kDotRows * Many::kDotRows;  // the last row stands in for those that a dot lacks
     for (int64_t p = 0; p < panels; ++p)
-      for (int64_t r = 0; r < rows; ++r) S::store(acc[p][r], S::zero());
+      for (int64_t r = 0; r < filled; ++r) S::store(acc[p][r], S::zero());
     const std::byte* tile = a.panels + panel * size;
     for (int64_t k0 = 0; k0 < a.x.k; k0 += kTileK) {
       const int64_t groups = (a.x.k - k0 < kTileK ? a.x.k - k0 : kTileK) / kGroup;
-      for (int64_t r = 0; r < rows; ++r) {
-        const int8_t* from = a.x.q + (row0 + r) * a.x.k + k0;
+      for (int64_t r = 0; r < filled; ++r) {
+        const int64_t row = row0 + (r < rows ? r : rows - 1);
+        const int8_t* from = a.x.q + row * a.x.k + k0;
         if (groups == kGroupsPerTile)
           __builtin_memcpy(q[r], from, kTileK);
         else
           for (int64_t g = 0; g < groups; ++g) __builtin_memcpy(q[r] + g * kGroup, from + g * kGroup, kGroup);
-        Scheme::template prepare<S, T>(a.x, row0 + r, k0, groups, side[r]);
+        Scheme::template prepare<S, T>(a.x, row, k0, groups, side[r]);
       }
       int64_t p = 0;
       for (; p + kPanels <= panels; p += kPanels) {
@@ -101,10 +104,10 @@ struct QuantBlock {
           const std::byte* next = more ? tile + (p + kPanels + i) * size : tile + i * size + tile_shape(T).bytes(groups);
           for (int64_t b = 0; b < tile_shape(T).bytes(groups); b += 64) S::prefetch(next + b);
         }
-        multiply_tile<kPanels>(tile + p * size, size, groups, rows, p);
+        multiply_tile<kPanels>(tile + p * size, size, groups, filled, p);
       }
       if constexpr (kPanels > 1)
-        for (; p < panels; ++p) multiply_tile<1>(tile + p * size, size, groups, rows, p);
+        for (; p < panels; ++p) multiply_tile<1>(tile + p * size, size, groups, filled, p);
       tile += tile_shape(T).bytes(groups);
     }
     for (int64_t r = 0; r < rows; ++r)
@@ -118,7 +121,7 @@ struct QuantBlock {
       Scheme::template unpack<S, T>(tile + i * size, groups, unpacked[i]);
       source[i].tile = &unpacked[i];
     }
-    quant_rows<S, Scheme, Scratch, kRows, P>(source, groups, q[0], side, rows, acc[p][0], kRowBlock * kLanes);
+    quant_rows<Many, Scheme, Scratch, kRows, P>(source, groups, q[0], side, rows, acc[p][0], kRowBlock * kLanes);
   }
 };
 

@@ -94,7 +94,7 @@ struct BlockScheme {
   static void unpack(const std::byte* tile, int64_t groups, Unpacked& out) {
     using F = Format<S, T>;
     for (int64_t g = 0; g < groups; ++g) {
-      unroll<8>([&](auto kq) __attribute__((always_inline)) { S::store_b(out.codes[g][kq.value], F::template code<kq.value>(tile, groups, g)); });
+      F::unpack_codes(tile, groups, g, out.codes[g]);
       constexpr int kParts = F::kTraits.halves ? 2 : 1;
       for (int half = 0; half < kParts; ++half) S::store(out.scale[kParts * g + half], F::scale(tile, groups, g, half));
       if constexpr (F::kTraits.minima) S::store(out.minimum[g], F::minimum(tile, groups, g));
@@ -106,7 +106,7 @@ struct BlockScheme {
   [[gnu::noinline]] static void multiply(const Source* source, int64_t groups, const int8_t* x, const Side* side, float* acc, int64_t panel_stride) {
     using Dot = typename S::template Dot<Source::kSigned, Source::kFlush>;
     constexpr int kParts = Source::kHalves ? 2 : 1;
-    constexpr int kSteps = 8 / kParts;
+    constexpr int kSteps = 8 / kParts, kDotRows = S::kDotRows;
     typename S::F32 sum[R][P];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
@@ -117,20 +117,20 @@ struct BlockScheme {
       unroll<kParts>([&](auto half) __attribute__((always_inline)) {
         const int64_t part = Source::kHalves ? 2 * g + half.value : g;
         const int8_t* q = x + kGroup * g + 16 * half.value;
-        Dot dot[R][P];
+        Dot dot[R / kDotRows][P];
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
+        for (int r = 0; r < R; r += kDotRows)
 #pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) dot[r][p].begin(side[r].start + part);
+          for (int p = 0; p < P; ++p) dot[r / kDotRows][p].begin(side[r].start + part);
         unroll<kSteps>([&](auto step) __attribute__((always_inline)) {
           typename S::U8 code[P];
 #pragma GCC unroll 8
           for (int p = 0; p < P; ++p) code[p] = source[p].template code<half.value * kSteps + step.value>(g);
 #pragma GCC unroll 16
-          for (int r = 0; r < R; ++r) {
-            const auto four = S::broadcast4(q + r * kTileK + 4 * step.value);
+          for (int r = 0; r < R; r += kDotRows) {
+            const auto some = S::load_q(q + r * kTileK + 4 * (step.value / kDotRows * kDotRows), kTileK);
 #pragma GCC unroll 8
-            for (int p = 0; p < P; ++p) dot[r][p].template step<step.value, kSteps>(code[p], four);
+            for (int p = 0; p < P; ++p) dot[r / kDotRows][p].template step<step.value, kSteps>(code[p], some);
           }
         });
         typename S::F32 scale[P], minimum[P];
@@ -143,7 +143,10 @@ struct BlockScheme {
         for (int r = 0; r < R; ++r) {
           const auto as = S::set1(side[r].scale[g]);
 #pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) sum[r][p] = S::fma(S::to_f32(dot[r][p].end(side[r].start + part)), S::mul(scale[p], as), sum[r][p]);
+          for (int p = 0; p < P; ++p) {
+            const auto total = dot[r / kDotRows][p].end(side[r].start + part, r % kDotRows);
+            sum[r][p] = S::fma(S::to_f32(total), S::mul(scale[p], as), sum[r][p]);
+          }
           if constexpr (Source::kMinima) {
             const auto s = S::set1(side[r].sums[g]);
 #pragma GCC unroll 8

@@ -122,7 +122,7 @@ struct SuperScheme {
     constexpr int kParts = F::kTraits.halves ? 2 : 1;
     const Direct<S, T> from(tile, kGroupsPerTile);
     for (int64_t g = 0; g < kGroupsPerTile; ++g) {
-      unroll<8>([&](auto kq) __attribute__((always_inline)) { S::store_b(out.codes[g][kq.value], from.template code<kq.value>(g)); });
+      F::unpack_codes(tile, kGroupsPerTile, g, out.codes[g]);
       for (int half = 0; half < kParts; ++half) {
         const auto scale = S::part_factor(from.scale(g, half));
         auto multiple = scale;
@@ -142,20 +142,20 @@ struct SuperScheme {
   [[gnu::noinline]] static void multiply(const Source* source, int64_t, const int8_t* x, const Side* side, float* acc, int64_t panel_stride) {
     using Dot = typename S::template ScaledDot<Source::kSigned, Source::kFlush>;
     constexpr int kParts = Source::kHalves ? 2 : 1;
-    constexpr int kSteps = 8 / kParts;
-    typename S::I32 sum[R][P];
+    constexpr int kSteps = 8 / kParts, kDotRows = S::kDotRows;
+    typename S::I32 sum[P][R];
     typename S::F32 value[R][P];
     // What depends on sums of activations only comes first: beside the dots it costs no waiting.
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
-        sum[r][p] = S::set1_i(0);
+        sum[p][r] = S::set1_i(0);
         if constexpr (corrects<S, Source>()) {
           auto offsets = S::set1_i(0);
 #pragma GCC unroll 8
           for (int i = 0; i < kGroupsPerTile * kParts / 2; ++i) offsets = S::dot_pairs(source[p].scale_pair(i), S::set1_i(side[r].pair[i]), offsets);
-          sum[r][p] = S::sub_i(sum[r][p], S::template shl_i<log2_of(Source::kOffset)>(offsets));
+          sum[p][r] = S::sub_i(sum[p][r], S::template shl_i<log2_of(Source::kOffset)>(offsets));
         }
         if constexpr (Source::kMinima) {
           auto minima = S::set1_i(0);
@@ -169,25 +169,26 @@ struct SuperScheme {
       unroll<kParts>([&](auto half) __attribute__((always_inline)) {
         const int64_t part = Source::kHalves ? 2 * g + half.value : g;
         const int8_t* q = x + kGroup * g + 16 * half.value;
-        Dot dot[R][P];
+        Dot dot[R / kDotRows][P];
         typename Source::Scale scale[P];
 #pragma GCC unroll 8
         for (int p = 0; p < P; ++p) scale[p] = source[p].scale(g, half.value);
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
+        for (int r = 0; r < R; r += kDotRows)
 #pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) dot[r][p].begin(S::template start_offset<Source::kSigned, Source::kOffset>() != 0 ? side[r].start + part : &kNoStart);
+          for (int p = 0; p < P; ++p)
+            dot[r / kDotRows][p].begin(S::template start_offset<Source::kSigned, Source::kOffset>() != 0 ? side[r].start + part : &kNoStart);
         unroll<kSteps>([&](auto step) __attribute__((always_inline)) {
           typename S::U8 code[P];
 #pragma GCC unroll 8
           for (int p = 0; p < P; ++p) code[p] = source[p].template code<half.value * kSteps + step.value>(g);
 #pragma GCC unroll 16
-          for (int r = 0; r < R; ++r) {
-            const auto four = S::broadcast4(q + r * kTileK + 4 * step.value);
+          for (int r = 0; r < R; r += kDotRows) {
+            const auto some = S::load_q(q + r * kTileK + 4 * (step.value / kDotRows * kDotRows), kTileK);
 #pragma GCC unroll 8
             for (int p = 0; p < P; ++p)
-              dot[r][p].template step<step.value, kSteps>(
-                  code[p], four, [&]() __attribute__((always_inline)) { return Source::factor(scale[p], side[r].factor[g]); }, sum[r][p]);
+              dot[r / kDotRows][p].template step<step.value, kSteps>(
+                  code[p], some, [&](int i) __attribute__((always_inline)) { return Source::factor(scale[p], side[r + i].factor[g]); }, sum[p] + r);
           }
         });
       });
@@ -196,7 +197,7 @@ struct SuperScheme {
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
-        const auto scaled = S::to_f32(sum[r][p]);
+        const auto scaled = S::to_f32(sum[p][r]);
         if constexpr (Source::kMinima)
           value[r][p] = S::fma(source[p].d(), scaled, value[r][p]);
         else

@@ -27,33 +27,36 @@ int64_t spin_f32(int64_t turns) {
 }
 
 // A tile of rows x panels like the kernels' own, widened to int32 at every step.
-template <class S>
+template <class Vocabulary>
 int64_t spin_int8(int64_t turns) {
+  using S = typename Vocabulary::ManyRows;
   // Where a dot is one instruction a sum waits for itself, and ten keep two units of five cycles busy. Else only additions wait; more than six sums find no registers, and
   // with several steps a turn the compiler would add up products first.
   constexpr bool kOne = S::kOneInstructionDot;
   constexpr int kRows = S::kQuantRows == 1 ? 1 : kOne ? 5 : 3, kPanels = S::kQuantPanels, kStepsATurn = kOne ? 8 : 1;
+  constexpr int kDotRows = S::kDotRows;
   const int32_t nothing = 0;
-  int8_t rows[kRows][4];
+  int8_t rows[kRows][kDotRows][4 * kDotRows];
   uint8_t codes[kPanels][64];
-  for (auto& row : rows)
-    for (auto& q : row) q = 1;
+  for (auto& dot_rows : rows)
+    for (auto& row : dot_rows)
+      for (auto& q : row) q = 1;
   for (auto& panel : codes)
     for (auto& c : panel) c = 1;
   forget(rows);
   forget(codes);
   typename S::U8 code[kPanels];
-  typename S::Q four[kRows];
+  typename S::Q some[kRows];
   typename S::template Dot<false, 1> dot[kRows][kPanels];
 #pragma GCC unroll 8
   for (int p = 0; p < kPanels; ++p) code[p] = S::load_b(codes[p]);
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
-    four[r] = S::broadcast4(rows[r]);
+    some[r] = S::load_q(rows[r][0], 4 * kDotRows);
 #pragma GCC unroll 8
     for (int p = 0; p < kPanels; ++p) {
       dot[r][p].begin(&nothing);
-      dot[r][p].template step<0, 2>(code[p], four[r]);
+      dot[r][p].template step<0, 2>(code[p], some[r]);
     }
   }
   for (int64_t t = 0; t < turns; ++t) {
@@ -63,10 +66,10 @@ int64_t spin_int8(int64_t turns) {
       for (int r = 0; r < kRows; ++r) {
         if constexpr (!kOne) {
           forget(rows);  // or products of the same operands would be made once
-          four[r] = S::broadcast4(rows[r]);
+          some[r] = S::load_q(rows[r][0], 4 * kDotRows);
         }
 #pragma GCC unroll 8
-        for (int p = 0; p < kPanels; ++p) dot[r][p].template step<1, 2>(code[p], four[r]);
+        for (int p = 0; p < kPanels; ++p) dot[r][p].template step<1, 2>(code[p], some[r]);
       }
   }
   alignas(64) float out[kLanes];
@@ -74,10 +77,10 @@ int64_t spin_int8(int64_t turns) {
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 8
     for (int p = 0; p < kPanels; ++p) {
-      S::store(out, S::to_f32(dot[r][p].end(&nothing)));
+      S::store(out, S::to_f32(dot[r][p].end(&nothing, 0)));
       forget(out);
     }
-  return (turns * kStepsATurn + 1) * kRows * kPanels * kLanes * 4 * 2;
+  return (turns * kStepsATurn + 1) * kRows * kDotRows * kPanels * kLanes * 4 * 2;
 }
 
 // One stream or several side by side, their lines asked for kAhead bytes before: which is quickest differs from machine to machine.

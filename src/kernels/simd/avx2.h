@@ -20,6 +20,8 @@ struct Avx2 {
   static constexpr int kOneRows = 2;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 2;
   static constexpr bool kOneInstructionDot = kVnni;
+  using ManyRows = Avx2;
+  static constexpr int kDotRows = 1;
   // maddubs adds two products in 16 bits; this many such sums of code * 127 fit.
   static constexpr int flush_every(int max_code) {
     if (kVnni) return 1;
@@ -223,7 +225,7 @@ struct Avx2 {
     else
       return code;
   }
-  [[gnu::always_inline]] static inline Q broadcast4(const int8_t* q) {
+  [[gnu::always_inline]] static inline Q load_q(const int8_t* q, int64_t) {
     int32_t four;
     __builtin_memcpy(&four, q, 4);
     return _mm256_set1_epi32(four);
@@ -255,7 +257,7 @@ struct Avx2 {
         }
       }
     }
-    [[gnu::always_inline]] inline I32 end(const int32_t* start) {
+    [[gnu::always_inline]] inline I32 end(const int32_t* start, int) {
       if constexpr (kVnni || kSigned) return {{sum[0], sum[1]}};
       const __m256i s = _mm256_set1_epi32(*start);
       return {{_mm256_add_epi32(sum[0], s), _mm256_add_epi32(sum[1], s)}};
@@ -278,7 +280,7 @@ struct Avx2 {
       if constexpr (kVnni) part[0] = part[1] = _mm256_set1_epi32(*start);
     }
     template <int kStep, int kSteps, typename Factor>
-    [[gnu::always_inline]] inline void step(U8 code, Q q, Factor factor, I32& sum) {
+    [[gnu::always_inline]] inline void step(U8 code, Q q, Factor factor, I32* sum) {
 #pragma GCC unroll 2
       for (int i = 0; i < 2; ++i) {
         if constexpr (kVnni) {
@@ -294,9 +296,9 @@ struct Avx2 {
         }
       }
       if constexpr (kVnni ? kStep + 1 == kSteps : (kStep + 1) % kFlush == 0 || kStep + 1 == kSteps) {
-        const I32 by = factor();
+        const I32 by = factor(0);
 #pragma GCC unroll 2
-        for (int i = 0; i < 2; ++i) sum.v[i] = _mm256_add_epi32(sum.v[i], kVnni ? _mm256_mullo_epi32(part[i], by.v[i]) : _mm256_madd_epi16(part[i], by.v[i]));
+        for (int i = 0; i < 2; ++i) sum->v[i] = _mm256_add_epi32(sum->v[i], kVnni ? _mm256_mullo_epi32(part[i], by.v[i]) : _mm256_madd_epi16(part[i], by.v[i]));
       }
     }
   };

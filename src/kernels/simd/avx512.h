@@ -20,6 +20,8 @@ struct Avx512 {
   static constexpr int kOneRows = 4;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 4;
   static constexpr bool kOneInstructionDot = kVnni;
+  using ManyRows = Avx512;
+  static constexpr int kDotRows = 1;
   // maddubs adds two products in 16 bits; this many such sums of code * 127 fit.
   static constexpr int flush_every(int max_code) {
     if (kVnni) return 1;
@@ -135,7 +137,7 @@ struct Avx512 {
     else
       return code;
   }
-  [[gnu::always_inline]] static inline Q broadcast4(const int8_t* q) {
+  [[gnu::always_inline]] static inline Q load_q(const int8_t* q, int64_t) {
     int32_t four;
     __builtin_memcpy(&four, q, 4);
     return _mm512_set1_epi32(four);
@@ -163,7 +165,7 @@ struct Avx512 {
         }
       }
     }
-    [[gnu::always_inline]] inline I32 end(const int32_t* start) {
+    [[gnu::always_inline]] inline I32 end(const int32_t* start, int) {
       if constexpr (kVnni || kSigned)
         return sum;
       else
@@ -182,10 +184,10 @@ struct Avx512 {
       if constexpr (kVnni) part = _mm512_set1_epi32(*start);
     }
     template <int kStep, int kSteps, typename Factor>
-    [[gnu::always_inline]] inline void step(U8 code, Q q, Factor factor, I32& sum) {
+    [[gnu::always_inline]] inline void step(U8 code, Q q, Factor factor, I32* sum) {
       if constexpr (kVnni) {
         part = _mm512_dpbusd_epi32(part, code, q);
-        if constexpr (kStep + 1 == kSteps) sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(part, factor()));
+        if constexpr (kStep + 1 == kSteps) *sum = _mm512_add_epi32(*sum, _mm512_mullo_epi32(part, factor(0)));
       } else {
         __m512i p;
         if constexpr (kSigned)
@@ -193,7 +195,7 @@ struct Avx512 {
         else
           p = _mm512_maddubs_epi16(code, q);
         part = kStep % kFlush == 0 ? p : _mm512_add_epi16(part, p);
-        if constexpr ((kStep + 1) % kFlush == 0 || kStep + 1 == kSteps) sum = _mm512_add_epi32(sum, _mm512_madd_epi16(part, factor()));
+        if constexpr ((kStep + 1) % kFlush == 0 || kStep + 1 == kSteps) *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(part, factor(0)));
       }
     }
   };

@@ -9,9 +9,9 @@ namespace carat::kernels {
 
 template <bool kDot>
 struct Neon {
-  static constexpr int kQuantRows = 4;
+  static constexpr int kQuantRows = 2;  // four quarters a row of sums, and of running totals: more rows do not stay in registers
   static constexpr int kQuantPanels = 1;
-  static constexpr int kSuperRows = 4;  // of superblock types
+  static constexpr int kSuperRows = 2;  // of superblock types
   static constexpr int kSuperPanels = 1;
   static constexpr int kDenseRows = 4;
   static constexpr int kDensePanels = 1;
@@ -20,6 +20,8 @@ struct Neon {
   static constexpr int kOneRows = 2;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 2;
   static constexpr bool kOneInstructionDot = kDot;
+  using ManyRows = Neon;
+  static constexpr int kDotRows = 1;
   static constexpr int flush_every(int) { return 1; }
 
   struct F32 {
@@ -256,7 +258,7 @@ struct Neon {
     else
       return each_b([&](int i) __attribute__((always_inline)) { return vsubq_u8(code.v[i], vdupq_n_u8(kOffset)); });
   }
-  [[gnu::always_inline]] static inline Q broadcast4(const int8_t* q) {
+  [[gnu::always_inline]] static inline Q load_q(const int8_t* q, int64_t) {
     int32_t four;
     __builtin_memcpy(&four, q, 4);
     return vreinterpretq_s8_s32(vdupq_n_s32(four));
@@ -283,7 +285,7 @@ struct Neon {
         }
       }
     }
-    [[gnu::always_inline]] inline I32 end(const int32_t*) {
+    [[gnu::always_inline]] inline I32 end(const int32_t*, int) {
       if constexpr (kDot)
         return {{sum[0], sum[1], sum[2], sum[3]}};
       else
@@ -299,11 +301,11 @@ struct Neon {
     Dot<kSigned, kFlush> dot;
     [[gnu::always_inline]] inline void begin(const int32_t* start) { dot.begin(start); }
     template <int kStep, int kSteps, typename Factor>
-    [[gnu::always_inline]] inline void step(U8 code, Q q, Factor factor, I32& sum) {
+    [[gnu::always_inline]] inline void step(U8 code, Q q, Factor factor, I32* sum) {
       dot.template step<kStep, kSteps>(code, q);
       if constexpr (kStep + 1 == kSteps) {
-        const I32 part = dot.end(nullptr), by = factor();
-        sum = each_i([&](int i) __attribute__((always_inline)) { return vmlaq_s32(sum.v[i], part.v[i], by.v[i]); });
+        const I32 part = dot.end(nullptr, 0), by = factor(0);
+        *sum = each_i([&](int i) __attribute__((always_inline)) { return vmlaq_s32(sum->v[i], part.v[i], by.v[i]); });
       }
     }
   };

@@ -18,6 +18,11 @@ struct Scalar {
   static constexpr int kOneRows = 1;  // one-tensor output: rows x head dims
   static constexpr int kOneDims = 1;
   static constexpr bool kOneInstructionDot = false;  // a step of Dot is one instruction a vector
+  // The vocabulary for codes from scratch and several rows: this one, or one that differs in kDotRows, zip_codes, load_q, Dot and ScaledDot only.
+  using ManyRows = Scalar;
+  // Rows that a dot multiplies at once: 1, or 2 whose sums start at 0. With two, codes lie in scratch as zip_codes leaves them (Format::unpack_codes), a pair of
+  // steps takes the same 8 k of both rows, each of them for its half of the outputs.
+  static constexpr int kDotRows = 1;
   // Largest number of products in a row that the dot's inner sums hold, given the largest code.
   static constexpr int flush_every(int) { return 1; }
 
@@ -259,7 +264,8 @@ struct Scalar {
     else
       return map_b([&](int i) { return code.v[i] - kOffset; });
   }
-  static Q broadcast4(const int8_t* q) { return q; }
+  // What a step takes of kDotRows rows, `stride` apart, from q on: 4 k of the one.
+  static Q load_q(const int8_t* q, int64_t) { return q; }
   template <bool kSigned, int kFlush>
   struct Dot {
     I32 sum;
@@ -269,10 +275,11 @@ struct Scalar {
       for (int i = 0; i < 16; ++i)
         for (int j = 0; j < 4; ++j) sum.v[i] += static_cast<int8_t>(code.v[4 * i + j]) * q[j];
     }
-    I32 end(const int32_t*) { return sum; }
+    I32 end(const int32_t*, int /*which of its rows*/) { return sum; }
   };
 
-  // The same, each part's sum multiplied by an integer factor (of up to 11 bits, made ready by part_factor) on its way into `sum`.
+  // The same, each part's sum multiplied by an integer factor (of up to 11 bits, made ready by part_factor) on its way into `sum`: factor(i), sum[i] of
+  // the i-th of the dot's rows.
   static constexpr bool kPairFactors = false;  // whether a factor stands twice in its lane, as int16
   static I32 part_factor(I32 a) { return a; }
   static I32 add_factors(I32 a, I32 b) { return add_i(a, b); }
@@ -281,11 +288,11 @@ struct Scalar {
     Dot<kSigned, kFlush> dot;
     void begin(const int32_t* start) { dot.begin(start); }
     template <int kStep, int kSteps, typename Factor>
-    void step(U8 code, Q q, Factor factor, I32& sum) {
+    void step(U8 code, Q q, Factor factor, I32* sum) {
       dot.template step<kStep, kSteps>(code, q);
       if constexpr (kStep + 1 == kSteps) {
-        const I32 part = dot.end(nullptr), by = factor();
-        for (int i = 0; i < 16; ++i) sum.v[i] += part.v[i] * by.v[i];
+        const I32 part = dot.end(nullptr, 0), by = factor(0);
+        for (int i = 0; i < 16; ++i) sum->v[i] += part.v[i] * by.v[i];
       }
     }
   };
