@@ -28,8 +28,8 @@ constexpr int kGroup = 16;  // columns a norm is stored for where the bound goes
 constexpr int kPanel = 16;  // rows that lie together
 constexpr int kBest[] = {1, 64};
 enum Bound { by_largest, by_norm, by_group_norms, by_absolutes, by_chance, kNumBounds };
-constexpr const char* kBoundNames[kNumBounds] = {
-    "sum of scale * largest rest * |x|", "norm of row", "norms of groups of 16", "|rest| . |x|: no sign-blind bound is tighter", "NOT PROVEN: 5 standard deviations"};
+constexpr const char* kBoundNames[kNumBounds] = {"sum of scale * largest rest * |x|", "norm of row", "norms of groups of 16",
+                                                 "|rest| . |x|: no sign-blind bound is tighter", "NOT PROVEN: 5 standard deviations"};
 
 float dot(const float* a, const float* b, int64_t n) {
   float lanes[16] = {};
@@ -234,7 +234,8 @@ int measure(int argc, char** argv) {
     fmt::print("\n{} of {} bits coarse\n", kept, head.bits());
     for (int b = 0; b < kNumBounds; ++b) {
       const double norms = b == by_group_norms ? static_cast<double>(head.cols) / kGroup : 0;
-      const double whole = static_cast<double>(row_bytes(type, (head.cols + 255) / 256 * 256)) * static_cast<double>(head.cols) / static_cast<double>((head.cols + 255) / 256 * 256);
+      const double whole = static_cast<double>(row_bytes(type, (head.cols + 255) / 256 * 256)) * static_cast<double>(head.cols) /
+                           static_cast<double>((head.cols + 255) / 256 * 256);
       for (size_t k = 0; k < std::size(kBest); ++k) {
         const double all = static_cast<double>(head.rows) * static_cast<double>(positions.size());
         const double rows = static_cast<double>(total.rows[b][k]) / all, panels = static_cast<double>(total.panels[b][k]) * kPanel / all;
