@@ -143,7 +143,12 @@ Tensor CpuOps::rows(Tensor x, std::span<const int32_t> rows) {
 
 Tensor CpuOps::logits(Tensor x, const Linear& head, float cap) {
   Tensor out = linear(x, head);
-  if (cap > 0) for_rows(out.rows, out.cols, [&](int64_t begin, int64_t end, int) { k_.softcap(out.row(begin), cap, (end - begin) * out.cols); });
+  // By pieces of a row, not by rows: when decoding there is one of 262,144. Element by element, so the cut changes no bit.
+  constexpr int64_t kPiece = 4096;
+  if (cap > 0) {
+    for_rows((out.size() + kPiece - 1) / kPiece, kPiece,
+             [&](int64_t begin, int64_t end, int) { k_.softcap(out.data + begin * kPiece, cap, std::min(end * kPiece, out.size()) - begin * kPiece); });
+  }
   return out;
 }
 
