@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
@@ -56,7 +57,7 @@ TEST(PanelRows, AreReadInTheOrderOfBlocks) {
         if (row0 + n > rows) continue;
         std::vector<std::byte> got(static_cast<size_t>(n * bytes));
         m.read_rows(row0, n, got.data());
-        ASSERT_EQ(std::memcmp(got.data(), data.data() + row0 * bytes, got.size()), 0) << info(t).name << " " << row0 << " " << n;
+        ASSERT_TRUE(std::equal(got.begin(), got.end(), data.begin() + row0 * bytes)) << info(t).name << " " << row0 << " " << n;
       }
     std::vector<std::byte> part(40);
     m.read_part(22, 8, part);
