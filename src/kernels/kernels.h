@@ -128,7 +128,8 @@ struct AttendSplit {
   // Tile t of the split (t in 0..7) covers positions 256 split + 32 t ... + 31. Null where no row sees anything.
   const std::byte* const* k_tiles = nullptr;  // [8] -> K [head_dim][32] (one tensor: n)
   const std::byte* const* v_tiles = nullptr;  // [8] -> V [32][head_dim] (one tensor: unused)
-  const OneTensor* one = nullptr;             // null for ordinary layers
+  const std::byte* const* next_k_tiles = nullptr;  // [8] of the split that the same thread computes next, to be fetched meanwhile; null where there is none
+  const OneTensor* one = nullptr;                  // null for ordinary layers
   float* m = nullptr;                         // [rows]
   float* l = nullptr;                         // [rows]
   float* const* o = nullptr;                  // [rows] -> [head_dim]

@@ -88,7 +88,18 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
   auto out_row = [&](const Unit& u, int32_t i) {  // query row i of a unit: head varies fastest
     return out.row(u.span->row0 + u.row_begin + i / group_size) + (int64_t{u.kv_head} * group_size + i % group_size) * head_dim;
   };
-  auto compute = [&](const Unit& u, int32_t split, float* m, float* l, float* const* o, int worker) {
+  // Tiles of a split that some row of the unit sees.
+  auto tiles_of = [&](const Unit& u, int32_t split, const std::byte** k_tiles, const std::byte** v_tiles) {
+    for (int32_t t = 0; t < kTilesPerSplit; ++t) {
+      k_tiles[t] = v_tiles[t] = nullptr;
+      const int32_t position = split * kernels::kSplit + t * kernels::kTilePositions;
+      if (position >= u.hi || position + kernels::kTilePositions <= u.lo) continue;
+      const KvStore::Tiles tiles = kv_->tiles(spec.kv.group, spec.kv.layer, u.span->tables[spec.kv.group], position, u.kv_head);
+      k_tiles[t] = tiles.k, v_tiles[t] = tiles.v;
+    }
+  };
+  // more: this thread computes the split behind this one next.
+  auto compute = [&](const Unit& u, int32_t split, bool more, float* m, float* l, float* const* o, int worker) {
     const int32_t rows = (u.row_end - u.row_begin) * group_size;
     const float* query[kQueryRows * 8];
     int32_t lo[kQueryRows * 8], hi[kQueryRows * 8];
@@ -98,18 +109,13 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
       lo[i] = spec.sliding_window > 0 ? std::max(0, position - spec.sliding_window + 1) : 0;
       hi[i] = position + 1;
     }
-    const std::byte* k_tiles[kTilesPerSplit] = {};
-    const std::byte* v_tiles[kTilesPerSplit] = {};
-    for (int32_t t = 0; t < kTilesPerSplit; ++t) {
-      const int32_t position = split * kernels::kSplit + t * kernels::kTilePositions;
-      if (position >= u.hi || position + kernels::kTilePositions <= u.lo) continue;
-      const KvStore::Tiles tiles = kv_->tiles(spec.kv.group, spec.kv.layer, u.span->tables[spec.kv.group], position, u.kv_head);
-      k_tiles[t] = tiles.k, v_tiles[t] = tiles.v;
-    }
+    const std::byte *k_tiles[kTilesPerSplit], *v_tiles[kTilesPerSplit], *next_k[kTilesPerSplit], *next_v[kTilesPerSplit];
+    tiles_of(u, split, k_tiles, v_tiles);
+    if (more) tiles_of(u, split + 1, next_k, next_v);
     kernels::AttendSplit a;
     a.kv_dtype = kv_->layout().dtype, a.head_dim = spec.head_dim, a.rows = rows;
     a.q = query, a.lo = lo, a.hi = hi, a.split = split;
-    a.k_tiles = k_tiles, a.v_tiles = v_tiles, a.one = spec.one_tensor ? &one : nullptr;
+    a.k_tiles = k_tiles, a.v_tiles = v_tiles, a.next_k_tiles = more ? next_k : nullptr, a.one = spec.one_tensor ? &one : nullptr;
     a.m = m, a.l = l, a.o = o, a.scratch = scratch + scratch_floats * worker;
     k_.attend_split(a);
   };
@@ -130,7 +136,7 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
         std::fill_n(running_m, rows, -std::numeric_limits<float>::infinity());
         std::fill_n(running_l, rows, 0.0f);
         for (int32_t s = 0; s < u.num_splits; ++s) {
-          compute(u, u.first_split + s, m, l, o, worker);
+          compute(u, u.first_split + s, s + 1 < u.num_splits, m, l, o, worker);
           for (int32_t i = 0; i < rows; ++i) k_.attend_merge(m[i], l[i], o[i], head_dim, &running_m[i], &running_l[i], out_row(u, i));
         }
         for (int32_t i = 0; i < rows; ++i) k_.attend_finish(running_l[i], head_dim, out_row(u, i));
@@ -140,38 +146,41 @@ Tensor CpuOps::attention(Tensor q, const AttentionSpec& spec, const Batch& batch
   }
 
   // Few units, long context: the splits are spread over the threads, a wave at a time, and each wave is merged in order. Memory does not grow with the context.
-  const int32_t wave = static_cast<int32_t>(std::clamp<int64_t>(8 * threads / num_units, 1, max_splits));
+  // A thread takes kRun splits in a row, of which it fetches the next while it computes one.
+  constexpr int32_t kRun = 8, kRuns = 4;
+  const int32_t wave = static_cast<int32_t>(std::clamp<int64_t>(kRun * kRuns * threads / num_units, 1, max_splits));
   const int64_t unit_rows = int64_t{wave} * max_rows;  // partials of a unit in a wave
   float* ml = arena_.array<float>(num_units * unit_rows * 2);
   float* po = arena_.array<float>(num_units * unit_rows * head_dim);
   float* running = arena_.array<float>(num_units * max_rows * 2);
   for (int64_t i = 0; i < num_units * max_rows; ++i) running[2 * i] = -std::numeric_limits<float>::infinity(), running[2 * i + 1] = 0;
   for (int32_t first = 0; first < max_splits; first += wave) {
-    parallel(num_units * wave, 1, [&](int64_t begin, int64_t end, int worker) {
+    const int32_t splits_left = std::min(wave, max_splits - first);
+    const int64_t run = std::clamp<int64_t>(num_units * splits_left / threads, 1, kRun);
+    parallel(num_units * wave, run, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t j = begin; j < end; ++j) {
         const Unit& u = units[j / wave];
         const int32_t s = first + static_cast<int32_t>(j % wave);
         if (s >= u.num_splits) continue;
         float* o[kQueryRows * 8];
         for (int32_t i = 0; i < max_rows; ++i) o[i] = po + (j * max_rows + i) * head_dim;
-        compute(u, u.first_split + s, ml + j * max_rows * 2, ml + j * max_rows * 2 + max_rows, o, worker);
+        compute(u, u.first_split + s, j + 1 < end && s + 1 < u.num_splits && (j + 1) % wave != 0, ml + j * max_rows * 2, ml + j * max_rows * 2 + max_rows, o,
+                worker);
       }
     });
-    for_rows(num_units, head_dim * max_rows * wave, [&](int64_t begin, int64_t end, int) {
-      for (int64_t n_unit = begin; n_unit < end; ++n_unit) {
+    for_rows(num_units * max_rows, head_dim * wave, [&](int64_t begin, int64_t end, int) {
+      for (int64_t j = begin; j < end; ++j) {
+        const int64_t n_unit = j / max_rows, i = j % max_rows;
         const Unit& u = units[n_unit];
-        if (first >= u.num_splits) continue;  // finished in an earlier wave
-        const int32_t rows = (u.row_end - u.row_begin) * group_size;
+        if (first >= u.num_splits || i >= (u.row_end - u.row_begin) * group_size) continue;  // finished in an earlier wave, or no row
+        float* ran = running + j * 2;
+        float* to = out_row(u, static_cast<int32_t>(i));
         const int32_t last = std::min(first + wave, u.num_splits);
-        for (int32_t i = 0; i < rows; ++i) {
-          float* ran = running + (n_unit * max_rows + i) * 2;
-          for (int32_t s = first; s < last; ++s) {
-            const int64_t j = n_unit * wave + s - first;
-            k_.attend_merge(ml[j * max_rows * 2 + i], ml[j * max_rows * 2 + max_rows + i], po + (j * max_rows + i) * head_dim, head_dim, ran, ran + 1,
-                            out_row(u, i));
-          }
-          if (last == u.num_splits) k_.attend_finish(ran[1], head_dim, out_row(u, i));
+        for (int32_t s = first; s < last; ++s) {
+          const int64_t at = (n_unit * wave + s - first) * max_rows;
+          k_.attend_merge(ml[at * 2 + i], ml[at * 2 + max_rows + i], po + (at + i) * head_dim, head_dim, ran, ran + 1, to);
         }
+        if (last == u.num_splits) k_.attend_finish(ran[1], head_dim, to);
       }
     });
   }

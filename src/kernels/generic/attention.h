@@ -22,19 +22,22 @@ template <class S>
   return {static_cast<int32_t>(begin), static_cast<int32_t>(end)};
 }
 
-// Dims [d0, d0 + n) of a K tile into the scores of R rows.
+// Dims [d0, d0 + n) of a K tile into the scores of R rows. ahead: a tile of the same size that is wanted soon, fetched in step; null for none.
 template <class S, bool F16, int R>
 [[gnu::always_inline]] inline void score_dims(const std::byte* tile, int64_t d0, int64_t n, const float* const (&q)[R], int64_t q0,
-                                              typename S::F32 (&sum)[R][2]) {
+                                              typename S::F32 (&sum)[R][2], const std::byte* ahead) {
+  constexpr int64_t kBytes = kTilePositions * (F16 ? 2 : 4);
   for (int64_t i = 0; i < n; ++i) {
     typename S::F32 k[2];
     if constexpr (F16) {
-      k[0] = S::load_f16(tile + (d0 + i) * kTilePositions * 2);
-      k[1] = S::load_f16(tile + (d0 + i) * kTilePositions * 2 + 32);
+      k[0] = S::load_f16(tile + (d0 + i) * kBytes);
+      k[1] = S::load_f16(tile + (d0 + i) * kBytes + 32);
     } else {
       k[0] = S::load(reinterpret_cast<const float*>(tile) + (d0 + i) * kTilePositions);
       k[1] = S::load(reinterpret_cast<const float*>(tile) + (d0 + i) * kTilePositions + 16);
     }
+    if (ahead != nullptr)
+      for (int64_t b = 0; b < kBytes; b += 64) S::prefetch(ahead + (d0 + i) * kBytes + b);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const auto value = S::set1(q[r][q0 + i]);
@@ -44,17 +47,10 @@ template <class S, bool F16, int R>
   }
 }
 
-// Tiles that are wanted soon, null where there are none: fetched in step with the scores. A long cache comes from memory, and the values of a split are read across its
-// positions, 32 dims at a time, which no hardware prefetcher follows.
-struct Ahead {
-  const std::byte* k = nullptr;
-  const std::byte* v = nullptr;
-};
-
 // turned != null (one tensor): [2 * pairs][32] f32, and q holds the turned dims first, in that order.
 template <class S, bool F16, int R>
 [[gnu::noinline]] void score_tile(const std::byte* tile, const float* turned, int64_t pairs, int64_t head_dim, const float* const* rows_q, float* const* scores,
-                                  Ahead ahead) {
+                                  const std::byte* ahead) {
   const float* q[R];
   typename S::F32 sum[R][2];
 #pragma GCC unroll 8
@@ -63,24 +59,13 @@ template <class S, bool F16, int R>
     sum[r][0] = S::zero();
     sum[r][1] = S::zero();
   }
-  const auto scores_of = [&](int64_t d0, int64_t n, int64_t q0) __attribute__((always_inline)) {
-    constexpr int64_t kDims = 16, kBytes = kTilePositions * (F16 ? 2 : 4);
-    if (ahead.k == nullptr && ahead.v == nullptr) return score_dims<S, F16, R>(tile, d0, n, q, q0, sum);
-    for (int64_t d = 0; d < n; d += kDims) {
-      for (int64_t b = 0; b < kDims * kBytes; b += 64) {
-        if (ahead.k != nullptr) S::prefetch(ahead.k + (d0 + d) * kBytes + b);
-        if (ahead.v != nullptr) S::prefetch(ahead.v + (d0 + d) * kBytes + b);
-      }
-      score_dims<S, F16, R>(tile, d0 + d, n - d < kDims ? n - d : kDims, q, q0 + d, sum);
-    }
-  };
   if (turned == nullptr) {
-    scores_of(0, head_dim, 0);
+    score_dims<S, F16, R>(tile, 0, head_dim, q, 0, sum, ahead);
   } else {
     const int64_t half = head_dim / 2;
-    score_dims<S, false, R>(reinterpret_cast<const std::byte*>(turned), 0, 2 * pairs, q, 0, sum);
-    scores_of(pairs, half - pairs, 2 * pairs);
-    scores_of(half + pairs, half - pairs, half + pairs);
+    score_dims<S, false, R>(reinterpret_cast<const std::byte*>(turned), 0, 2 * pairs, q, 0, sum, nullptr);
+    score_dims<S, F16, R>(tile, pairs, half - pairs, q, 2 * pairs, sum, ahead);
+    score_dims<S, F16, R>(tile, half + pairs, half - pairs, q, half + pairs, sum, ahead);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -91,11 +76,11 @@ template <class S, bool F16, int R>
 
 template <class S, bool F16, int R>
 void score_rows(const std::byte* tile, const float* turned, int64_t pairs, int64_t head_dim, const float* const* q, float* const* scores, int64_t rows,
-                Ahead ahead) {
+                const std::byte* ahead) {
   int64_t r = 0;
   for (; r + R <= rows; r += R) {
     score_tile<S, F16, R>(tile, turned, pairs, head_dim, q + r, scores + r, ahead);
-    ahead = {};
+    ahead = nullptr;
   }
   if constexpr (R > 1)
     if (r < rows) score_rows<S, F16, R / 2>(tile, turned, pairs, head_dim, q + r, scores + r, rows - r, ahead);
@@ -121,10 +106,11 @@ void split_softmax(float* scores, Visible seen, float* m, float* l) {
   *l = S::reduce_add(sum);
 }
 
-// Positions [begin, end) of the split, ascending, into o[d0 ...] of R rows.
+// Positions [begin, end) of the split, ascending, into o[d0 ...] of R rows. ahead: a line (f32: two) to fetch at each position; null for none.
 template <class S, bool F16, int R, int N>
 [[gnu::always_inline]] inline void weigh(const std::byte* const* v_tiles, int64_t head_dim, int64_t d0, int64_t lanes, int32_t begin, int32_t end,
-                                         const float* const (&p)[R], typename S::F32 (&sum)[R][N]) {
+                                         const float* const (&p)[R], typename S::F32 (&sum)[R][N], const std::byte* ahead) {
+  constexpr int64_t kBytes = kTilePositions * (F16 ? 2 : 4);
   for (int32_t pos = begin; pos < end;) {
     const int32_t t = pos / kTilePositions;
     const int32_t stop = (t + 1) * kTilePositions < end ? (t + 1) * kTilePositions : end;
@@ -139,6 +125,8 @@ template <class S, bool F16, int R, int N>
           v[i] = lanes == kLanes ? S::load(reinterpret_cast<const float*>(v_tiles[t]) + at + 16 * i)
                                  : S::load_n(reinterpret_cast<const float*>(v_tiles[t]) + at, lanes);
       }
+      if (ahead != nullptr)
+        for (int64_t b = 0; b < kBytes; b += 64) S::prefetch(ahead + pos * kBytes + b);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         const auto w = S::set1(p[r][pos]);
@@ -151,7 +139,8 @@ template <class S, bool F16, int R, int N>
 
 // N vectors of head dims for R rows: the positions all rows see together, what is before and after row by row. A row meets its positions in ascending order.
 template <class S, bool F16, int R, int N>
-[[gnu::noinline]] void output_block(const AttendSplit& a, int64_t d0, int64_t lanes, const float* const* rows_p, const Visible* seen, float* const* o) {
+[[gnu::noinline]] void output_block(const AttendSplit& a, int64_t d0, int64_t lanes, const float* const* rows_p, const Visible* seen, float* const* o,
+                                    const std::byte* ahead) {
   const float* p[R];
   typename S::F32 sum[R][N];
   int32_t begin = seen[0].begin, end = seen[0].end;
@@ -170,12 +159,12 @@ template <class S, bool F16, int R, int N>
     typename S::F32 part[1][N];
 #pragma GCC unroll 4
     for (int i = 0; i < N; ++i) part[0][i] = sum[r.value][i];
-    weigh<S, F16, 1, N>(a.v_tiles, a.head_dim, d0, lanes, from, to, one, part);
+    weigh<S, F16, 1, N>(a.v_tiles, a.head_dim, d0, lanes, from, to, one, part, nullptr);
 #pragma GCC unroll 4
     for (int i = 0; i < N; ++i) sum[r.value][i] = part[0][i];
   };
   unroll<R>([&](auto r) __attribute__((always_inline)) { alone(r, seen[r.value].begin, seen[r.value].end < begin ? seen[r.value].end : begin); });
-  weigh<S, F16, R, N>(a.v_tiles, a.head_dim, d0, lanes, begin, end, p, sum);
+  weigh<S, F16, R, N>(a.v_tiles, a.head_dim, d0, lanes, begin, end, p, sum, ahead);
   unroll<R>([&](auto r) __attribute__((always_inline)) { alone(r, seen[r.value].begin > end ? seen[r.value].begin : end, seen[r.value].end); });
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
@@ -188,16 +177,24 @@ template <class S, bool F16, int R, int N>
     }
 }
 
+// A split's values are read across its positions, 32 dims at a time, which no hardware prefetcher follows: they are fetched while their keys are scored, and the
+// keys of the split that comes next, as many bytes, while values are weighed: memory is asked evenly.
 template <class S, bool F16, int R>
-void output_rows(const AttendSplit& a, const float* const* p, const Visible* seen, float* const* o, int64_t rows) {
+void output_rows(const AttendSplit& a, const float* const* p, const Visible* seen, float* const* o, int64_t rows, bool fetches) {
   int64_t r = 0;
   for (; r + R <= rows; r += R) {
     int64_t d = 0;
-    for (; d + 2 * kLanes <= a.head_dim; d += 2 * kLanes) output_block<S, F16, R, 2>(a, d, kLanes, p + r, seen + r, o + r);
-    for (; d < a.head_dim; d += kLanes) output_block<S, F16, R, 1>(a, d, a.head_dim - d < kLanes ? a.head_dim - d : kLanes, p + r, seen + r, o + r);
+    for (; d + 2 * kLanes <= a.head_dim; d += 2 * kLanes) {
+      const int64_t dims = d * kTilesPerSplit, tile = dims / a.head_dim;  // of the next split's keys: 256 lines a block
+      const std::byte* next = fetches && a.next_k_tiles != nullptr ? a.next_k_tiles[tile] : nullptr;
+      if (next != nullptr) next += (dims - tile * a.head_dim) * kTilePositions * (F16 ? 2 : 4);
+      output_block<S, F16, R, 2>(a, d, kLanes, p + r, seen + r, o + r, next);
+    }
+    for (; d < a.head_dim; d += kLanes) output_block<S, F16, R, 1>(a, d, a.head_dim - d < kLanes ? a.head_dim - d : kLanes, p + r, seen + r, o + r, nullptr);
+    fetches = false;
   }
   if constexpr (R > 1)
-    if (r < rows) output_rows<S, F16, R / 2>(a, p + r, seen + r, o + r, rows - r);
+    if (r < rows) output_rows<S, F16, R / 2>(a, p + r, seen + r, o + r, rows - r, fetches);
 }
 
 template <class S, bool F16>
@@ -243,13 +240,15 @@ void attend_split_type(const AttendSplit& a) {
       float* to[kBatch];
       for (int64_t r = 0; r < rows; ++r) to[r] = weights[r] + t * kTilePositions;
       score_rows<S, F16, S::kAttendRows>(a.k_tiles[t], a.one != nullptr ? turned : nullptr, pairs, a.head_dim, q, to, rows,
-                                         {t + 1 < kTilesPerSplit ? a.k_tiles[t + 1] : nullptr, a.one != nullptr ? nullptr : a.v_tiles[t]});
+                                         a.one == nullptr         ? a.v_tiles[t]
+                                         : t + 1 < kTilesPerSplit ? a.k_tiles[t + 1]
+                                                                  : nullptr);
     }
     for (int64_t r = 0; r < rows; ++r) split_softmax<S>(weights[r], seen[r], a.m + index[r], a.l + index[r]);
     if (a.one != nullptr)
       one_output<S, F16>(a.k_tiles, a.head_dim, weights, seen, o, rows);
     else
-      output_rows<S, F16, S::kAttendRows>(a, weights, seen, o, rows);
+      output_rows<S, F16, S::kAttendRows>(a, weights, seen, o, rows, row0 == 0);
   }
 }
 
@@ -275,6 +274,7 @@ void attend_split_q8(const AttendSplit& a) {
   wide.kv_dtype = DType::f32;
   wide.k_tiles = k_tiles;
   wide.v_tiles = v_tiles;
+  wide.next_k_tiles = nullptr;  // those are int8
   attend_split_type<S, false>(wide);
 }
 
