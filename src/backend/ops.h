@@ -40,6 +40,9 @@ class Ops {
   virtual void begin_layer() = 0;
   virtual void end() = 0;
 
+  // For moments when nothing waits to be computed: a few milliseconds of work that make later steps faster and change no bit. False when none is left.
+  virtual bool settle() { return false; }
+
   // A rehearsal: place() reads nothing and verbs allocate what they always do, but nothing is computed; no tensor may be looked at. It tells what a model and its
   // steps take before a byte of weights is read. Matrices placed meanwhile hold nothing; what was measured must be asked for before the end.
   virtual bool can_rehearse() const { return false; }

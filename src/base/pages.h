@@ -7,8 +7,15 @@ namespace carat {
 
 // Zeros. Throws std::bad_alloc.
 std::byte* map_pages(size_t bytes);
-// The whole of what map_pages(bytes) gave.
+// The same from a boundary of kHugePage on.
+std::byte* map_aligned_pages(size_t bytes);
+// The whole of what either gave for so many bytes.
 void unmap_pages(std::byte* pages, size_t bytes);
+
+inline constexpr size_t kHugePage = size_t{2} << 20;
+// kHugePage bytes from such a boundary on, all of them in use, become one page of the machine: fewer entries to walk when much is read. Others may read them meanwhile.
+// It takes milliseconds (a hypervisor that takes free memory back has to give it again), so it is work for idle moments. False where the system cannot.
+bool collapse_pages(std::byte* pages);
 
 // Pages with an owner.
 class PageBuffer {

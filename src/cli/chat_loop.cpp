@@ -11,6 +11,7 @@
 #include "cli/conversation_file.h"
 #include "cli/generate.h"
 #include "cli/interrupt.h"
+#include "cli/settling.h"
 #include "cli/slash_commands.h"
 #include "cli/terminal/display_width.h"
 #include "cli/terminal/line_editor.h"
@@ -50,7 +51,10 @@ class ChatLoop {
     bool interrupted = false;
     for (;;) {
       interrupt_.reset();
-      const TypedLine typed = editor_.read(kPrompt);
+      const TypedLine typed = [&] {
+        const Settling settling(*session_.engine);
+        return editor_.read(kPrompt);
+      }();
       if (typed.kind == TypedLine::Kind::end) return 0;
       if (typed.kind == TypedLine::Kind::interrupted) {
         if (interrupted && typed.text.empty()) return 0;

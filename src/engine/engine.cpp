@@ -22,8 +22,9 @@ MemoryPlan plan_now(LoadedModel& loaded, const EngineOptions& options) {
 }  // namespace
 
 struct Engine::Impl {
-  Impl(EngineModel model, const EngineOptions& options) : core(std::move(model), options) {}
+  Impl(EngineModel model, const EngineOptions& options, Ops& with) : core(std::move(model), options), ops(with) {}
   EngineCore core;
+  Ops& ops;
 };
 
 Engine::Engine(LoadedModel& loaded, const EngineOptions& options) {
@@ -42,7 +43,7 @@ Engine::Engine(LoadedModel& loaded, const EngineOptions& options) {
   model.tokenizer = loaded.tokenizer;
   model.store = loaded.ops->make_kv_store(loaded.model->kv_layout(options.kv_dtype), plan.num_slots);
   model.forward = [&loaded](const Batch& batch, KvStore& store) { return loaded.model->forward(*loaded.ops, store, batch); };
-  impl_ = std::make_unique<Impl>(std::move(model), resolved);
+  impl_ = std::make_unique<Impl>(std::move(model), resolved, *loaded.ops);
   log::info("engine ready", {{"ctx", plan.ctx}, {"slots", plan.num_slots}, {"kv_bytes", plan.kv}, {"weight_bytes", plan.weights}});
 }
 
@@ -50,6 +51,7 @@ Engine::~Engine() = default;
 RequestId Engine::submit(Request request) { return impl_->core.submit(std::move(request)); }
 void Engine::cancel(RequestId id) { impl_->core.cancel(id); }
 bool Engine::step() { return impl_->core.step(); }
+bool Engine::settle() { return impl_->ops.settle(); }
 int32_t Engine::ctx() const { return impl_->core.options().ctx; }
 EngineStats Engine::stats() const { return impl_->core.stats(); }
 const EngineOptions& Engine::options() const { return impl_->core.options(); }

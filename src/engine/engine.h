@@ -60,6 +60,8 @@ class Engine {
   void cancel(RequestId id);  // thread-safe; the request ends with `cancelled` within a step
 
   bool step();  // one step; false: nothing to do
+  // While there is nothing to do: a few milliseconds of work that make later steps faster and change no bit; false when none is left. Not during a step.
+  bool settle();
   void run_until_idle() {
     while (step()) {}
   }

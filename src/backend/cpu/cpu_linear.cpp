@@ -13,12 +13,6 @@ namespace {
 
 constexpr int64_t kPlaceBuffers = int64_t{8} << 20;  // of all threads while a matrix is placed: less than the steps that come later take
 
-std::shared_ptr<const std::byte> make_buffer(uint64_t bytes) {
-  auto* p = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64}, std::nothrow));
-  if (!p) fail(ErrorCode::exhausted, "weights: {} bytes cannot be had; use a smaller model or quantisation", bytes);
-  return {p, [](const std::byte* q) { ::operator delete(const_cast<std::byte*>(q), std::align_val_t{64}); }};
-}
-
 }  // namespace
 
 Linear CpuOps::place(const MatrixSource& source) {
@@ -38,8 +32,14 @@ Linear CpuOps::place(const MatrixSource& source) {
     w.data = {std::shared_ptr<const std::byte>(), &kNothing};
     return w;
   }
-  w.data = make_buffer(w.bytes);
-  auto* data = const_cast<std::byte*>(w.data.get());
+  std::byte* data = nullptr;
+  try {
+    std::shared_ptr<std::byte> memory = weight_memory_.take(w.bytes);
+    data = memory.get();
+    w.data = std::move(memory);
+  } catch (const std::bad_alloc&) {
+    fail(ErrorCode::exhausted, "weights: {} bytes cannot be had; use a smaller model or quantisation", w.bytes);
+  }
 
   // A share of rows at a time through a small buffer for each worker: the file's pages are never mapped, so the peak is the panels plus this. The buffers serve
   // one matrix after the other and are given back before the first step: what a thread takes from malloc, malloc keeps for that thread.

@@ -27,6 +27,7 @@ void CpuOps::begin(KvStore& kv) {
   arena_.begin();
   forget_quantised();
   place_buffers_.release();
+  weight_memory_.close();
 }
 
 void CpuOps::begin_layer() {

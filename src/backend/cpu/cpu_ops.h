@@ -2,6 +2,7 @@
 // Ops on the CPU: the kernels of one instruction set times a thread pool.
 #include <vector>
 
+#include "backend/cpu/weight_memory.h"
 #include "backend/ops.h"
 #include "backend/rope_table.h"
 #include "backend/step_arena.h"
@@ -20,6 +21,7 @@ class CpuOps final : public Ops {
   void begin(KvStore& kv) override;
   void begin_layer() override;
   void end() override;
+  bool settle() override { return weight_memory_.settle(); }
   bool can_rehearse() const override { return true; }
   void rehearse(bool on) override;
   bool rehearsing() const override { return rehearsing_; }
@@ -87,6 +89,7 @@ class CpuOps final : public Ops {
   StepArena arena_;
   RopeTables ropes_;
   bool rehearsing_ = false;
+  WeightMemory weight_memory_;
   PageBuffer place_buffers_;  // of place(), until the first step
   KvStore* kv_ = nullptr;
   struct Quantised {
