@@ -1,8 +1,8 @@
 #pragma once
 // The verbs of a forward pass. The model is written once over these; a backend decides how and where each runs.
 //
-// Tensors are f32 views [T, cols] owned by the backend: a result lives until the layer after the one that made it begins (two arenas take turns), results made
-// before the first begin_layer() live until end(). A verb never changes its inputs. A row's bits never depend on the other rows of a call.
+// Tensors are f32 views [T, cols] owned by the backend: a result lives until the part after the one that made it begins (two arenas take turns), results made
+// before the first part live until end(). A verb never changes its inputs. A row's bits never depend on the other rows of a call.
 #include <array>
 #include <functional>
 #include <memory>
@@ -35,9 +35,10 @@ class Ops {
   virtual Linear place(const MatrixSource& source) = 0;
   virtual std::unique_ptr<KvStore> make_kv_store(const KvLayout& layout, int32_t num_slots) { return std::make_unique<KvStore>(layout, num_slots); }
 
-  // A step: begin, (begin_layer, verbs)*, end.
+  // A step: begin, (begin_layer, verbs, (begin_part, verbs)*)*, end. A layer begins with a part.
   virtual void begin(KvStore& kv) = 0;
-  virtual void begin_layer() = 0;
+  virtual void begin_layer() { begin_part(); }
+  virtual void begin_part() = 0;
   virtual void end() = 0;
 
   // For moments when nothing waits to be computed: a few milliseconds of work that make later steps faster and change no bit. False when none is left.
@@ -91,6 +92,12 @@ class Ops {
   }
   virtual Tensor head_norm_rope(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) {
     return rope(rms_norm(x, weight, eps, head_dim), spec, head_dim, positions);
+  }
+  // What each layer takes of the per-layer embeddings, [T, n * width]: RMSNorm(projected * by) * weight in parts of `width`, plus the rows that fill() makes, times s.
+  virtual Tensor per_layer_inputs(Tensor projected, float by, const float* weight, float eps, int64_t width,
+                                  const std::function<void(int64_t row, float* out)>& fill, float s) {
+    const Tensor rows = make_rows(projected.rows, projected.cols, fill);
+    return scale(add(rms_norm(scale(projected, by), weight, eps, width), rows), s);
   }
   // cap 0: none.
   virtual Tensor logits(Tensor x, const Linear& head, float cap) = 0;

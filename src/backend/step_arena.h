@@ -1,5 +1,5 @@
 #pragma once
-// Where the results of a step live: one arena for what is made before the first layer, two that take turns layer by layer.
+// Where the results of a step live: one arena for what is made before the first layer, two that take turns part by part.
 #include "base/arena.h"
 #include "tensor/tensor.h"
 
@@ -11,7 +11,7 @@ class StepArena {
     for (Arena& a : arenas_) a.reset();
     current_ = 0;
   }
-  void begin_layer() {
+  void begin_part() {
     current_ = current_ == 1 ? 2 : 1;
     arenas_[current_].reset();
   }

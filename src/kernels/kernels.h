@@ -83,6 +83,7 @@ struct QuantMatmul {
   float w_scale = 1.0f;
   float* out = nullptr;  // [x.rows][ldo]
   int64_t ldo = 0;
+  int64_t column0 = 0;  // the output that out[0] is
 };
 
 // Dense panels (f32, f16, bf16): acc = fma(w[k][lane], x[r][k], acc), k ascending from acc = 0; weights widened exactly.
@@ -96,6 +97,7 @@ struct DenseMatmul {
   int64_t rows = 0, k = 0;
   float* out = nullptr;  // [rows][ldo]
   int64_t ldo = 0;
+  int64_t column0 = 0;
 };
 
 // For layers whose K equals V before norm and rope: the cache keeps n = RMSNorm(k_proj h) only (V = n), K = rope(w * n) is rebuilt when read.

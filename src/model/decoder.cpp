@@ -22,7 +22,7 @@ Tensor per_layer_inputs(Ops& ops, const ModelConfig& c, const Weights& w, std::s
   const int64_t begin = first * p / block * block, end = ((first + n) * p + block - 1) / block * block;
   const int64_t skip = row_bytes(table.dtype, begin);
   const auto bytes_wanted = static_cast<size_t>(row_bytes(table.dtype, end - begin));
-  Tensor tokens = ops.make_rows(x.rows, n * p, [&](int64_t t, float* out) {
+  const auto tokens = [&](int64_t t, float* out) {
     thread_local std::vector<std::byte> bytes;
     thread_local std::vector<float> row;
     bytes.resize(bytes_wanted);
@@ -31,10 +31,9 @@ Tensor per_layer_inputs(Ops& ops, const ModelConfig& c, const Weights& w, std::s
     table.read_part(ids[static_cast<size_t>(t)], skip, bytes);
     dequantise(table.dtype, bytes.data(), row.data(), end - begin);
     for (int64_t i = 0; i < n * p; ++i) out[i] = row[static_cast<size_t>(first * p - begin + i)] * scale;
-  });
-  Tensor context = ops.scale(ops.linear(x, w.per_layer_model_projection[part]), 1.0f / std::sqrt(static_cast<float>(c.hidden_size)));
-  context = ops.rms_norm(context, w.per_layer_projection_norm.data(), c.rms_norm_eps, p);
-  return ops.scale(ops.add(context, tokens), std::sqrt(0.5f));
+  };
+  return ops.per_layer_inputs(ops.linear(x, w.per_layer_model_projection[part]), 1.0f / std::sqrt(static_cast<float>(c.hidden_size)),
+                              w.per_layer_projection_norm.data(), c.rms_norm_eps, p, tokens, std::sqrt(0.5f));
 }
 
 // The rows whose logits are wanted, as a batch of their own: runs of consecutive rows of a sequence are its spans.

@@ -38,6 +38,7 @@ Tensor per_layer_input(Ops& ops, const LayerWeights& w, Tensor x, Tensor ple) {
 Tensor decoder_layer(Ops& ops, const LayerConfig& c, const LayerWeights& w, const Batch& b, float eps, Tensor x, Tensor ple) {
   Tensor h = attention(ops, c, w, b, eps, ops.rms_norm(x, w.input_norm.data(), eps, x.cols));
   x = ops.add_norm(x, h, w.post_attention_norm.data(), eps);  // x + RMSNorm(h) * w
+  ops.begin_part();
   x = ops.add_norm(x, feed_forward(ops, c, w, eps, x), w.post_feedforward_norm.data(), eps);
   if (c.has_ple) x = ops.add_norm(x, per_layer_input(ops, w, x, ple), w.post_per_layer_input_norm.data(), eps);
   return w.layer_scalar != 1.0f ? ops.scale(x, w.layer_scalar) : x;  // of the whole residual stream

@@ -21,6 +21,7 @@ class ObservingOps final : public Ops {
   std::unique_ptr<KvStore> make_kv_store(const KvLayout& layout, int32_t num_slots) override { return ops_->make_kv_store(layout, num_slots); }
   void begin(KvStore& kv) override { ops_->begin(kv); }
   void begin_layer() override { ops_->begin_layer(); }
+  void begin_part() override { ops_->begin_part(); }
   void end() override { ops_->end(); }
   Tensor empty(int64_t rows, int64_t cols) override { return ops_->empty(rows, cols); }
   Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) override { return ops_->embed(table, ids, scale); }

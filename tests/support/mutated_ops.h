@@ -29,6 +29,7 @@ class MutatedOps final : public Ops {
   std::unique_ptr<KvStore> make_kv_store(const KvLayout& layout, int32_t num_slots) override { return right_->make_kv_store(layout, num_slots); }
   void begin(KvStore& kv) override { layer_ = -1, right_->begin(kv); }
   void begin_layer() override { ++layer_, right_->begin_layer(); }
+  void begin_part() override { right_->begin_part(); }
   void end() override { right_->end(); }
   Tensor empty(int64_t rows, int64_t cols) override { return right_->empty(rows, cols); }
   Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) override { return right_->embed(table, ids, scale); }

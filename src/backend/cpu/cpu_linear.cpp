@@ -94,19 +94,21 @@ CpuOps::RowsToFill CpuOps::room_for_quantised(int64_t rows, int64_t k, DType of)
   return to;
 }
 
-void CpuOps::quantise_into(const RowsToFill& to, Tensor x, int64_t begin, int64_t end) const {
-  const int64_t at = begin * x.cols, group = at / kernels::kGroup;
+void CpuOps::quantise_part(const RowsToFill& to, const float* x, int64_t row, int64_t column, int64_t n) const {
+  const int64_t at = row * to.rows.k + column, group = at / kernels::kGroup;
   if (to.superblock)
     k_.quantise_tiles(
-        x.row(begin), x.cols, end - begin, x.cols,
+        x, n, 1, n,
         {to.at.q + at, to.at.scale + at / kernels::kTileK, to.at.sum16 + at / 16, to.at.factor + group, to.at.pair16 + group, to.at.pair32 + group / 2});
   else
-    k_.quantise_rows(x.row(begin), x.cols, end - begin, x.cols, to.at.q + at, to.at.scale + group, to.at.sum16 + at / 16);
+    k_.quantise_rows(x, n, 1, n, to.at.q + at, to.at.scale + group, to.at.sum16 + at / 16);
 }
 
 kernels::QuantRows CpuOps::quantise(Tensor x, DType of) {
   const RowsToFill to = room_for_quantised(x.rows, x.cols, of);
-  for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) { quantise_into(to, x, begin, end); });
+  for_rows(x.rows, x.cols, [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) quantise_part(to, x.row(r), r, 0, x.cols);
+  });
   return to.rows;
 }
 
@@ -120,16 +122,16 @@ void CpuOps::forget_quantised() {
   for (Quantised& q : quantised_) q.of = nullptr;
 }
 
-void CpuOps::matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, int64_t panel_begin, int64_t panel_end, Tensor out) const {
+void CpuOps::matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, int64_t panel_begin, int64_t panel_end, Tensor out, int64_t column0) const {
   if (is_quantised(w.dtype)) {
     kernels::QuantMatmul a;
     a.dtype = w.dtype, a.panels = w.data.get(), a.n = w.out, a.panel_begin = panel_begin, a.panel_end = panel_end;
-    a.x = *rows, a.w_scale = w.scale, a.out = out.data, a.ldo = out.cols;
+    a.x = *rows, a.w_scale = w.scale, a.out = out.data, a.ldo = out.cols, a.column0 = column0;
     k_.matmul_quant(a);
   } else {
     kernels::DenseMatmul a;
     a.dtype = w.dtype, a.panels = w.data.get(), a.n = w.out, a.panel_begin = panel_begin, a.panel_end = panel_end;
-    a.x = x.data, a.ldx = x.cols, a.rows = x.rows, a.k = x.cols, a.out = out.data, a.ldo = out.cols;
+    a.x = x.data, a.ldx = x.cols, a.rows = x.rows, a.k = x.cols, a.out = out.data, a.ldo = out.cols, a.column0 = column0;
     k_.matmul_dense(a);
   }
 }
@@ -185,16 +187,49 @@ std::array<Tensor, 3> CpuOps::linears(Tensor x, const Linear& a, const Linear& b
   return result;
 }
 
+// The middle of the network is wider than all else. It is made a block at a time, some rows of some outputs of gate and up, and rounded for the next matrix while it is
+// in the cache: neither product is ever whole in memory.
 Tensor CpuOps::gated_mlp(Tensor x, const GatedMlp& mlp) {
-  const auto [gate, up, none] = linears(x, mlp.gate, mlp.up, {});
-  Tensor h = empty(gate.rows, gate.cols);
-  // Rows are rounded for the next matrix while they are in the cache.
+  constexpr int64_t kBlockRows = 120, kBlockFloats = kBlockRows * kernels::kTileK;
+  const int64_t width = mlp.gate.out, threads = pool_.num_threads();
+  const int64_t row_blocks = std::max<int64_t>(1, (x.rows + kBlockRows - 1) / kBlockRows), block_rows = (x.rows + row_blocks - 1) / row_blocks;
+  // Fewer rows, wider blocks: weights are best read in long runs, four for each thread.
+  const auto whole_tiles = [](int64_t n) { return (n + kernels::kTileK - 1) / kernels::kTileK * kernels::kTileK; };
+  const int64_t block_columns =
+      std::clamp(whole_tiles(width / (4 * threads)), kernels::kTileK + int64_t{0}, whole_tiles(kBlockFloats / std::max<int64_t>(1, block_rows)));
+  const int64_t column_blocks = (width + block_columns - 1) / block_columns;
+
   const bool rounds = is_quantised(mlp.down.dtype);
-  const RowsToFill to = rounds ? room_for_quantised(h.rows, h.cols, mlp.down.dtype) : RowsToFill{};
-  for_rows(h.rows, h.cols, [&, gate = gate, up = up](int64_t begin, int64_t end, int) {
-    for (int64_t r = begin; r < end; ++r) {
-      k_.gelu_mul(gate.row(r), up.row(r), h.cols, h.row(r));
-      if (rounds) quantise_into(to, h, r, r + 1);
+  Tensor h{nullptr, x.rows, width};
+  RowsToFill to;
+  if (rounds) {
+    to = room_for_quantised(x.rows, width, mlp.down.dtype);
+    h.data = reinterpret_cast<float*>(to.at.q);  // nobody looks at h: the name under which its rounded rows are known
+  } else {
+    h = empty(x.rows, width);
+  }
+  const kernels::QuantRows* gate_rows = is_quantised(mlp.gate.dtype) ? &quantised(x, mlp.gate.dtype) : nullptr;
+  const kernels::QuantRows* up_rows = is_quantised(mlp.up.dtype) ? &quantised(x, mlp.up.dtype) : nullptr;
+  float* scratch = arena_.array<float>(threads * 2 * block_rows * block_columns);
+  // Blocks of the same outputs follow each other: their weights come from memory once.
+  parallel(column_blocks * row_blocks, 1, [&](int64_t begin, int64_t end, int worker) {
+    for (int64_t j = begin; j < end; ++j) {
+      const int64_t column = j / row_blocks * block_columns, columns = std::min(block_columns, width - column);
+      const int64_t row = j % row_blocks * block_rows, rows = std::min(block_rows, x.rows - row);
+      const Tensor in{x.row(row), rows, x.cols};
+      const Tensor gate{scratch + int64_t{worker} * 2 * block_rows * block_columns, rows, block_columns};
+      const Tensor up{gate.data + block_rows * block_columns, rows, block_columns};
+      const auto product = [&](const Linear& w, const kernels::QuantRows* all, Tensor out) {
+        const kernels::QuantRows some = all ? kernels::rows_of(*all, row, rows) : kernels::QuantRows{};
+        matmul(w, in, &some, column / kLanes, panels_of(column + columns), out, column);
+      };
+      product(mlp.gate, gate_rows, gate);
+      product(mlp.up, up_rows, up);
+      for (int64_t r = 0; r < rows; ++r) {
+        float* made = rounds ? gate.row(r) : h.row(row + r) + column;
+        k_.gelu_mul(gate.row(r), up.row(r), columns, made);
+        if (rounds) quantise_part(to, made, row + r, column, columns);
+      }
     }
   });
   if (rounds) quantised_[to.superblock ? 1 : 0] = {h.data, to.rows};

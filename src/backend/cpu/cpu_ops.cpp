@@ -30,8 +30,8 @@ void CpuOps::begin(KvStore& kv) {
   weight_memory_.close();
 }
 
-void CpuOps::begin_layer() {
-  arena_.begin_layer();
+void CpuOps::begin_part() {
+  arena_.begin_part();
   forget_quantised();  // its address may be given out again
 }
 
@@ -77,19 +77,40 @@ Tensor CpuOps::head_norm_rope(Tensor x, const float* weight, float eps, const Ro
   return turn(x, weight, eps, spec, head_dim, positions);
 }
 
-Tensor CpuOps::make_rows(int64_t rows, int64_t cols, const std::function<void(int64_t, float*)>& fill) {
-  Tensor out = empty(rows, cols);
+template <typename Fn>
+void CpuOps::for_rows_that_may_fail(int64_t rows, int64_t floats, Fn&& fn) {
   std::mutex mutex;
   std::exception_ptr error;
-  for_rows(rows, cols * 4, [&](int64_t begin, int64_t end, int) {
+  for_rows(rows, floats, [&](int64_t begin, int64_t end, int worker) {
     try {
-      for (int64_t r = begin; r < end; ++r) fill(r, out.row(r));
+      for (int64_t r = begin; r < end; ++r) fn(r, worker);
     } catch (...) {
       std::lock_guard lock(mutex);
       error = std::current_exception();
     }
   });
   if (error) std::rethrow_exception(error);
+}
+
+Tensor CpuOps::make_rows(int64_t rows, int64_t cols, const std::function<void(int64_t, float*)>& fill) {
+  Tensor out = empty(rows, cols);
+  for_rows_that_may_fail(rows, cols * 4, [&](int64_t r, int) { fill(r, out.row(r)); });
+  return out;
+}
+
+Tensor CpuOps::per_layer_inputs(Tensor projected, float by, const float* weight, float eps, int64_t width, const std::function<void(int64_t, float*)>& fill,
+                                float s) {
+  Tensor out = empty(projected.rows, projected.cols);
+  float* rows = arena_.array<float>(int64_t{pool_.num_threads()} * projected.cols);
+  for_rows_that_may_fail(projected.rows, projected.cols * 4, [&](int64_t r, int worker) {
+    float* to = out.row(r);
+    float* row = rows + worker * projected.cols;
+    fill(r, row);
+    k_.scale(projected.row(r), by, projected.cols, to);
+    for (int64_t i = 0; i < projected.cols; i += width) k_.rms_norm(to + i, weight, eps, width, to + i);
+    k_.add(to, row, projected.cols, to);
+    k_.scale(to, s, projected.cols, to);
+  });
   return out;
 }
 

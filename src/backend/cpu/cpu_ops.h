@@ -19,7 +19,7 @@ class CpuOps final : public Ops {
 
   Linear place(const MatrixSource& source) override;  // cpu_linear.cpp
   void begin(KvStore& kv) override;
-  void begin_layer() override;
+  void begin_part() override;
   void end() override;
   bool settle() override { return weight_memory_.settle(); }
   bool can_rehearse() const override { return true; }
@@ -48,6 +48,8 @@ class CpuOps final : public Ops {
   Tensor experts(Tensor x, const ExpertStack& stack, const Routing& routing) override;
   Tensor add_norm(Tensor x, Tensor h, const float* weight, float eps) override;
   Tensor head_norm_rope(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions) override;
+  Tensor per_layer_inputs(Tensor projected, float by, const float* weight, float eps, int64_t width, const std::function<void(int64_t, float*)>& fill,
+                          float s) override;
   Tensor logits(Tensor x, const Linear& head, float cap) override;
 
  private:
@@ -66,6 +68,9 @@ class CpuOps final : public Ops {
   }
   // rope() of x, or of its heads normalised where weight is given.
   Tensor turn(Tensor x, const float* weight, float eps, const RopeSpec& spec, int64_t head_dim, std::span<const int32_t> positions);
+  // fn(row, worker) for all rows on all threads; what it throws comes out of here.
+  template <typename Fn>
+  void for_rows_that_may_fail(int64_t rows, int64_t floats, Fn&& fn);
   // Rounded rows and where they are written.
   struct RowsToFill {
     kernels::QuantRows rows;
@@ -73,13 +78,13 @@ class CpuOps final : public Ops {
     bool superblock = false;
   };
   RowsToFill room_for_quantised(int64_t rows, int64_t k, DType of);
-  void quantise_into(const RowsToFill& to, Tensor x, int64_t begin, int64_t end) const;
+  void quantise_part(const RowsToFill& to, const float* x, int64_t row, int64_t column, int64_t n) const;  // n elements of a row, whole tiles or groups
   kernels::QuantRows quantise(Tensor x, DType of);  // into the arena, in the form that matrices of type `of` take
   // Row s / top_k of `from` at place[s], for all slots s.
   kernels::QuantRows gather(const kernels::QuantRows& from, const int64_t* place, int64_t slots, int64_t top_k);  // cpu_experts.cpp
   const kernels::QuantRows& quantised(Tensor x, DType of);  // the last input's is remembered, in each form
   void forget_quantised();
-  void matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, int64_t panel_begin, int64_t panel_end, Tensor out) const;
+  void matmul(const Linear& w, Tensor x, const kernels::QuantRows* rows, int64_t panel_begin, int64_t panel_end, Tensor out, int64_t column0 = 0) const;
   void matmul_parallel(std::span<const Linear* const> matrices, Tensor x, std::span<const Tensor> outs);
   void store(const AttentionSpec& spec, Tensor k, const Tensor* v, const Batch& batch);
 

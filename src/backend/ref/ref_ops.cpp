@@ -43,7 +43,7 @@ class RefOps final : public Ops {
   }
 
   void begin(KvStore& kv) override { kv_ = &kv, arena_.begin(); }
-  void begin_layer() override { arena_.begin_layer(); }
+  void begin_part() override { arena_.begin_part(); }
   void end() override { kv_ = nullptr; }
   Tensor empty(int64_t rows, int64_t cols) override { return arena_.tensor(rows, cols); }
 

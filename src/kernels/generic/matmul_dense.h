@@ -43,7 +43,7 @@ template <class S, DType T, int R, int P>
     const int64_t column = (panel + p) * kLanes;
     const int64_t columns = a.n - column < kLanes ? a.n - column : kLanes;
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) S::store_n(a.out + (row0 + r) * a.ldo + column, sum[r][p], columns);
+    for (int r = 0; r < R; ++r) S::store_n(a.out + (row0 + r) * a.ldo + column - a.column0, sum[r][p], columns);
   }
 }
 

@@ -42,7 +42,7 @@ template <class S>
 [[gnu::always_inline]] inline void store_result(const QuantMatmul& a, int64_t row, int64_t panel, typename S::F32 v) {
   const int64_t column = panel * kLanes;
   if (a.w_scale != 1.0f) v = S::mul(v, S::set1(a.w_scale));
-  S::store_n(a.out + row * a.ldo + column, v, a.n - column);
+  S::store_n(a.out + row * a.ldo + column - a.column0, v, a.n - column);
 }
 
 // One row: codes go from the panel straight into the dot. The panels are read as one stream.
