@@ -76,6 +76,12 @@ Tensor CpuOps::head_norm_rope(Tensor x, const float* weight, float eps, const Ro
   return turn(x, weight, eps, spec, head_dim, positions);
 }
 
+void CpuOps::for_each(int64_t n, const std::function<void(int64_t i)>& fn) {
+  parallel(n, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) fn(i);
+  });
+}
+
 Tensor CpuOps::make_rows(int64_t rows, int64_t cols, const std::function<void(int64_t, float*)>& fill) {
   Tensor out = empty(rows, cols);
   std::mutex mutex;
