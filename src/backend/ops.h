@@ -49,6 +49,10 @@ class Ops {
   virtual bool can_rehearse() const { return false; }
   virtual void rehearse(bool /*on*/) {}
   virtual bool rehearsing() const { return false; }
+  // Work beside tensors, between steps: fn(i) once for every i in [0, n), perhaps on several threads at once. fn does not throw.
+  virtual void for_each(int64_t n, const std::function<void(int64_t i)>& fn) {
+    for (int64_t i = 0; i < n; ++i) fn(i);
+  }
   // The most bytes that the results of a step took so far: the arenas' peaks, one beside the other.
   virtual uint64_t peak_step_bytes() const { return 0; }
 

@@ -1,5 +1,6 @@
 // carat bench: how fast a model runs here, and how far that is from what the machine allows.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -15,8 +16,6 @@
 
 namespace carat::cli {
 namespace {
-
-constexpr double kSecondsARoof = 0.4;
 
 struct Options {
   BenchOptions bench;
@@ -34,9 +33,7 @@ int run(Options& options) {
   first_token(session);
   result.first_token_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   while (session.engine->settle()) {}  // what a process that runs for long does in its idle moments
-  result.prefill = measure_prefill(session, bench);
-  result.decode = measure_decode(session, bench);
-  result.peak_memory = peak_memory_bytes();
+  const uint64_t peak_before = peak_memory_bytes();
 
   const bool plain = bench.model.backend == "ref";  // one thread, f32
   result.ctx = session.engine->ctx();
@@ -45,7 +42,13 @@ int run(Options& options) {
   result.threads = plain ? 1 : bench.model.threads > 0 ? bench.model.threads : default_num_threads();
   const kernels::KernelTable& table = *kernels::find_table(plain ? "scalar" : bench.model.isa.c_str());
   result.isa = plain ? "ref" : table.name;
-  result.roofline = measure_roofline(table, result.threads, machine.memory_available, kSecondsARoof);
+  RooflineMeter meter(table, result.threads, machine.memory_available);
+  result.prefill = measure_prefill(session, bench, meter);
+  result.decode = measure_decode(session, bench, meter);
+  // The buffer lay in memory from before the first repeat to the end.
+  result.read_bytes = meter.read_bytes();
+  const uint64_t peak = peak_memory_bytes();
+  result.peak_memory = std::max(peak_before, peak - std::min(peak, result.read_bytes));
   if (options.json) {
     print_json(bench_json(bench, result));
   } else {
@@ -84,7 +87,7 @@ const Command kBenchCommand = {
     "time from handing over -p tokens to the first token of the answer (logits are computed for the last one only), behind --depth\n"
     "tokens that lie in the cache; decode the time of the -n steps after it, the tokens of all sequences counted. The first token's\n"
     "time counts from the command's start: loading and a prompt of one short sentence. Peak memory is VmHWM.\n"
-    "What the machine allows is measured in the same run, with the same threads and instructions: reading a buffer far beyond the\n"
+    "What the machine allows is measured beside each repeat, with the same threads and instructions: reading a buffer far beyond the\n"
     "caches, multiply-adds in registers, in f32 and of bytes. Prefill's share: its operations (of matrices and attention, 2 a\n"
     "multiply-add) at that speed, by the time it took. Decode's: the bytes of weights and cache that a step must read, by the time.",
     setup};

@@ -5,7 +5,6 @@
 
 #include "base/json.h"
 #include "cli/bench_run.h"
-#include "cli/roofline.h"
 
 namespace carat::cli {
 
@@ -16,8 +15,8 @@ struct BenchResult {
   double load_seconds = 0;         // from the path to an engine that takes requests
   double first_token_seconds = 0;  // from the command's start
   Phase prefill, decode;
-  uint64_t peak_memory = 0;  // VmHWM before the roofline was measured; 0: unknown
-  Roofline roofline;
+  uint64_t peak_memory = 0;  // VmHWM without the roofline's buffer; 0: unknown
+  uint64_t read_bytes = 0;   // of that buffer
 };
 
 Json bench_json(const BenchOptions& options, const BenchResult& result);

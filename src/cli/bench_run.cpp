@@ -17,6 +17,12 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+constexpr double kSecondsARate = 0.1;  // of what the machine allows, beside each repeat
+
+Rates mean(const Rates& a, const Rates& b) {
+  return {(a.read_gb_per_s + b.read_gb_per_s) / 2, (a.f32_gflops + b.f32_gflops) / 2, (a.int8_gops + b.int8_gops) / 2};
+}
+
 // Streams of random ids.
 constexpr uint64_t kFresh = 0, kDepths = 1;
 
@@ -156,11 +162,16 @@ int32_t bench_room(const BenchOptions& options) {
   return options.parallel + (spare_blocks + blocks - 1) / blocks;
 }
 
-double Phase::median_seconds() const {
-  std::vector<double> sorted = seconds;
+double Phase::median(const std::function<double(const Repeat&)>& figure) const {
+  std::vector<double> sorted;
+  for (const Repeat& r : repeats) sorted.push_back(figure(r));
   std::sort(sorted.begin(), sorted.end());
   const size_t n = sorted.size();
   return n == 0 ? 0 : (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+}
+
+double Phase::median_seconds() const {
+  return median([](const Repeat& r) { return r.seconds; });
 }
 
 void first_token(Session& session) {
@@ -174,18 +185,21 @@ void first_token(Session& session) {
   bench.finish({&run, 1});
 }
 
-Phase measure_prefill(Session& session, const BenchOptions& options) {
+Phase measure_prefill(Session& session, const BenchOptions& options, RooflineMeter& meter) {
   Phase phase;
   if (options.prompt == 0) return phase;
   Bench bench(session, options);
+  Rates before;
   for (int32_t i = 0; i <= options.repeat; ++i) {
     bench.fill(0);
     Run run;
     bench.submit(run, bench.prompt(0, options.prompt), 1);
     bench.finish({&run, 1});
+    const Rates after = meter.measure(kSecondsARate);
+    const Rates beside = mean(std::exchange(before, after), after);
     if (i == 0) continue;  // warm now
     const int64_t end = int64_t{options.depth} + options.prompt;
-    phase.seconds.push_back(run.first_token_seconds);
+    phase.repeats.push_back({run.first_token_seconds, beside});
     phase.tokens = end - run.cached;
     phase.steps = (phase.tokens + session.engine->options().max_num_batched_tokens - 1) / session.engine->options().max_num_batched_tokens;
     phase.work = prefill_work(session, run.cached, end);
@@ -193,13 +207,18 @@ Phase measure_prefill(Session& session, const BenchOptions& options) {
   return phase;
 }
 
-Phase measure_decode(Session& session, const BenchOptions& options) {
+Phase measure_decode(Session& session, const BenchOptions& options, RooflineMeter& meter) {
   Phase phase;
   if (options.tokens == 0) return phase;
   constexpr int32_t kWarm = 8;
   Bench bench(session, options);
   decode_once(bench, options, std::min(options.tokens, kWarm));
-  for (int32_t i = 0; i < options.repeat; ++i) phase.seconds.push_back(decode_once(bench, options, options.tokens));
+  Rates before = meter.measure(kSecondsARate);
+  for (int32_t i = 0; i < options.repeat; ++i) {
+    const double seconds = decode_once(bench, options, options.tokens);
+    const Rates after = meter.measure(kSecondsARate);
+    phase.repeats.push_back({seconds, mean(std::exchange(before, after), after)});
+  }
   phase.tokens = int64_t{options.parallel} * options.tokens;
   phase.steps = options.tokens;
   phase.work = decode_work(session, options);

@@ -1,9 +1,11 @@
 #pragma once
 // The measurements of carat bench, on an engine as every command uses it.
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "cli/model_options.h"
+#include "cli/roofline.h"
 #include "model/work.h"
 
 namespace carat::cli {
@@ -22,13 +24,20 @@ int32_t bench_ctx(const BenchOptions& options);
 // The sequences an engine is to have room for, so that all of them are admitted at once: the scheduler wants a block to spare for each that runs.
 int32_t bench_room(const BenchOptions& options);
 
-// What was measured of a phase; `seconds` is empty when it was not.
-struct Phase {
-  std::vector<double> seconds;  // of each repeat
-  int64_t tokens = 0;           // a repeat, of all sequences together
-  int64_t steps = 0;            // a repeat
-  Work work;                    // a repeat
+struct Repeat {
+  double seconds = 0;
+  Rates beside;  // what the machine allowed just before and just after, the mean of both
+};
 
+// What was measured of a phase; `repeats` is empty when it was not.
+struct Phase {
+  std::vector<Repeat> repeats;
+  int64_t tokens = 0;  // a repeat, of all sequences together
+  int64_t steps = 0;   // a repeat
+  Work work;           // a repeat
+
+  // Of the repeats' figures; 0 without repeats.
+  double median(const std::function<double(const Repeat&)>& figure) const;
   double median_seconds() const;
 };
 
@@ -36,9 +45,9 @@ struct Phase {
 void first_token(Session& session);
 
 // Prefill of the first sequence behind its depth, which lies in the cache, fills it and takes no part in the time; warmed up by one repeat.
-Phase measure_prefill(Session& session, const BenchOptions& options);
+Phase measure_prefill(Session& session, const BenchOptions& options, RooflineMeter& meter);
 // Decoding of all sequences together, from the token after the prompt's on: what every step takes, sampling included. Warmed up by a few tokens.
 // Fails with exhausted when the cache does not hold all sequences at once.
-Phase measure_decode(Session& session, const BenchOptions& options);
+Phase measure_decode(Session& session, const BenchOptions& options, RooflineMeter& meter);
 
 }  // namespace carat::cli

@@ -7,7 +7,8 @@
 
 namespace carat::cli {
 
-// At the start of main(): SIGINT as above; SIGPIPE ignored, so that a reader that goes away is an error like any other.
+// At the start of main(): SIGINT as above; SIGPIPE and SIGXFSZ ignored, so that a reader that goes away and a limit on the
+// size of files are errors like any other.
 void install_signal_handlers();
 
 // While one lives, the first Ctrl-C sets a flag; another one ends the program all the same. On one thread; they nest, and share the flag, which each clears at its start.

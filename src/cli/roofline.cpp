@@ -5,10 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <memory>
-
-#include "base/pages.h"
-#include "base/thread_pool.h"
 
 namespace carat::cli {
 namespace {
@@ -39,44 +35,62 @@ void on_all(ThreadPool& pool, Fn&& fn) {
   });
 }
 
-double read_rate(ThreadPool& pool, const kernels::KernelTable& table, uint64_t bytes, double seconds) {
-  const std::unique_ptr<std::byte, std::function<void(std::byte*)>> buffer(map_pages(bytes), [bytes](std::byte* p) { unmap_pages(p, bytes); });
-  madvise(buffer.get(), bytes, MADV_HUGEPAGE);  // a wish: without it more time goes into finding pages
-  const int64_t part = static_cast<int64_t>(bytes) / pool.num_threads() / 4096 * 4096;
-  on_all(pool, [&](int64_t i) { std::fill_n(buffer.get() + i * part, part, static_cast<std::byte>(i + 1)); });  // where the thread is that reads it
-  double best = 1e9;
-  for (int way = 0; way < kernels::kReadWays; ++way) {
-    best =
-        std::min(best, quickest(seconds / kernels::kReadWays, [&] { on_all(pool, [&](int64_t i) { table.read_bytes(buffer.get() + i * part, part, way); }); }));
-  }
-  return static_cast<double>(part * pool.num_threads()) / best / 1e9;
+}  // namespace
+
+RooflineMeter::RooflineMeter(const kernels::KernelTable& table, int threads, uint64_t available) : table_(table), pool_(threads) {
+  const uint64_t bytes = std::clamp<uint64_t>(available / 4, static_cast<uint64_t>(threads) << 16, kMostBuffer);
+  part_ = static_cast<int64_t>(bytes / static_cast<uint64_t>(threads) / 4096 * 4096);
+  std::byte* data = buffer_.reserve(read_bytes());
+  madvise(data, read_bytes(), MADV_HUGEPAGE);  // a wish: without it more time goes into finding pages
+  on_all(pool_, [&](int64_t i) { std::fill_n(data + i * part_, part_, static_cast<std::byte>(i + 1)); });  // where the thread is that reads it
 }
 
-// Operations a second, in 1e9, of a loop that gives how many it did.
-double spin_rate(ThreadPool& pool, int64_t (*spin)(int64_t turns), double seconds) {
+Rates RooflineMeter::measure(double seconds_each) {
+  Rates r;
+  r.f32_gflops = spin_rate(table_.spin_f32, turns_f32_, seconds_each);
+  r.int8_gops = spin_rate(table_.spin_int8, turns_int8_, seconds_each);
+  r.read_gb_per_s = read_rate(seconds_each);
+  return r;
+}
+
+double RooflineMeter::read_rate(double seconds) {
+  const std::byte* data = buffer_.reserve(read_bytes());  // is there
+  const auto pass = [&](int way) { on_all(pool_, [&](int64_t i) { table_.read_bytes(data + i * part_, part_, way); }); };
+  double best = 1e9;
+  if (way_ >= 0) {
+    best = quickest(seconds, [&] { pass(way_); });
+  } else {
+    for (int way = 0; way < kernels::kReadWays; ++way) {
+      const double took = quickest(seconds / kernels::kReadWays, [&] { pass(way); });
+      if (took < best) best = took, way_ = way;
+    }
+  }
+  return static_cast<double>(read_bytes()) / best / 1e9;
+}
+
+// Of a loop that gives how many operations it did.
+double RooflineMeter::spin_rate(int64_t (*spin)(int64_t turns), int64_t& turns, double seconds) {
   constexpr double kPass = 0.005;  // long beside waking a thread, short beside what disturbs it
-  int64_t turns = 1000;
-  spin(turns);
-  for (double took = 0; took < kPass / 2; turns *= 2) {
-    const auto start = Clock::now();
+  if (turns == 0) {
+    turns = 1000;
     spin(turns);
-    took = seconds_since(start);
+    for (double took = 0; took < kPass / 2; turns *= 2) {
+      const auto start = Clock::now();
+      spin(turns);
+      took = seconds_since(start);
+    }
   }
   const auto ops = static_cast<double>(spin(turns));
-  return ops * pool.num_threads() / quickest(seconds, [&] { on_all(pool, [&](int64_t) { spin(turns); }); }) / 1e9;
+  return ops * pool_.num_threads() / quickest(seconds, [&] { on_all(pool_, [&](int64_t) { spin(turns); }); }) / 1e9;
 }
-
-}  // namespace
 
 Roofline measure_roofline(const kernels::KernelTable& table, int threads, uint64_t available, double seconds_each) {
   const auto start = Clock::now();
-  ThreadPool pool(threads);
+  RooflineMeter meter(table, threads, available);
   Roofline r;
+  static_cast<Rates&>(r) = meter.measure(seconds_each);
   r.threads = threads;
-  r.read_bytes = std::clamp<uint64_t>(available / 4, static_cast<uint64_t>(threads) << 16, kMostBuffer) / 4096 * 4096;
-  r.read_gb_per_s = read_rate(pool, table, r.read_bytes, seconds_each);
-  r.f32_gflops = spin_rate(pool, table.spin_f32, seconds_each);
-  r.int8_gops = spin_rate(pool, table.spin_int8, seconds_each);
+  r.read_bytes = meter.read_bytes();
   r.seconds = seconds_since(start);
   return r;
 }

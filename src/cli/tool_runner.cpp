@@ -71,7 +71,7 @@ class Running {
     // Signals that this program ignores or catches have their usual meaning in the other one.
     sigset_t usual;
     sigemptyset(&usual);
-    for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP}) sigaddset(&usual, signal);
+    for (const int signal : {SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP}) sigaddset(&usual, signal);
     ::posix_spawnattr_setsigdefault(&attributes, &usual);
     // What would end this program waits until there is a group that has to end with it.
     sigset_t ending, mask;

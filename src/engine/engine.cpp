@@ -43,6 +43,7 @@ Engine::Engine(LoadedModel& loaded, const EngineOptions& options) {
   model.tokenizer = loaded.tokenizer;
   model.store = loaded.ops->make_kv_store(loaded.model->kv_layout(options.kv_dtype), plan.num_slots);
   model.forward = [&loaded](const Batch& batch, KvStore& store) { return loaded.model->forward(*loaded.ops, store, batch); };
+  model.for_each = [&loaded](int64_t n, const std::function<void(int64_t)>& fn) { loaded.ops->for_each(n, fn); };
   impl_ = std::make_unique<Impl>(std::move(model), resolved, *loaded.ops);
   log::info("engine ready", {{"ctx", plan.ctx}, {"slots", plan.num_slots}, {"kv_bytes", plan.kv}, {"weight_bytes", plan.weights}});
 }

@@ -30,7 +30,7 @@ EngineCore::EngineCore(EngineModel model, const EngineOptions& options)
       options_(options),
       pool_(model_.store->layout(), model_.store->num_slots(), options.prefix_cache),
       scheduler_(limits_of(options, model_.vocab_size), pool_),
-      sampler_(model_.vocab_size) {
+      sampler_(model_.vocab_size, model_.for_each) {
   check(options_.ctx >= 1 && options_.max_num_seqs >= 1 && options_.max_num_batched_tokens >= options_.max_num_seqs,
         "engine options are resolved and in range");
   publish_stats();

@@ -27,6 +27,7 @@ struct EngineModel {
   std::shared_ptr<const Tokenizer> tokenizer;  // may be null: then no text and no stop strings
   std::unique_ptr<KvStore> store;
   ForwardFn forward;
+  ForEach for_each;  // the threads that rows of logits are shared over between forward passes; empty: this one
 };
 
 class EngineCore {

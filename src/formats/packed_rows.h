@@ -19,7 +19,8 @@ struct PackedMatrix {
   int64_t cols = 0;   // elements a row
   int64_t group = 0;  // elements that share a scale; divides cols
   TensorInfo codes;   // `rows` rows of ceil(cols / 8) I32 (int4) or cols / 2 U8
-  TensorInfo scales;  // `rows` rows of cols / group: F16, BF16 or F32 (int4), F8_E4M3 (nvfp4), E8M0 held as U8 (mxfp4); int4 may have one scale for all
+  TensorInfo
+      scales;  // `rows` rows of cols / group: F16, BF16 or F32 (int4), F8_E4M3 (nvfp4), E8M0 held as U8 or F8_E8M0 (mxfp4); int4 may have one scale for all
   // int4, asymmetric: what is subtracted from a code, in place of 8. I32 [ceil(rows / 8), cols / group], 4 bits a row, the lowest first; or I8, like `scales`,
   // lowered by 8.
   std::optional<TensorInfo> zeros;

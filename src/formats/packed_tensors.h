@@ -3,7 +3,7 @@
 //
 //   compressed-tensors "pack-quantized"          X.weight_packed I32, X.weight_scale, X.weight_shape, perhaps X.weight_zero_point
 //   compressed-tensors "nvfp4-pack-quantized"    X.weight_packed U8, X.weight_scale F8_E4M3, X.weight_global_scale (the reciprocal of the factor)
-//   compressed-tensors "mxfp4-pack-quantized"    X.weight_packed U8, X.weight_scale U8
+//   compressed-tensors "mxfp4-pack-quantized"    X.weight_packed U8, X.weight_scale U8 or F8_E8M0
 //   ModelOpt NVFP4, MXFP4                        X.weight U8, X.weight_scale, X.weight_scale_2 (the factor, NVFP4 only)
 //   ModelOpt, experts of a layer in one tensor   X U8, X_weight_scale, X_weight_scale_2
 #include <string>

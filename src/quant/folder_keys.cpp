@@ -5,27 +5,19 @@
 #include "base/error.h"
 #include "formats/gguf_write.h"
 #include "model/raw_config.h"
+#include "quant/model_id.h"
 #include "quant/source.h"
 
 namespace carat::quant {
 namespace {
 
-// "tiny-gemma3" -> "Tiny Gemma3". A folder of the store has a commit for a name; the repository is above it.
-std::string readable_name(const std::filesystem::path& path) {
+// Of the folder. One of the store has a commit for a name; the repository is above it.
+std::string repository_name(const std::filesystem::path& path) {
   const std::filesystem::path folder = path.has_filename() ? path : path.parent_path();
   std::string name = folder.filename().string();
   if (folder.parent_path().filename() == "snapshots") {
     name = folder.parent_path().parent_path().filename().string();  // models--OWNER--REPO
     if (const size_t at = name.rfind("--"); at != std::string::npos) name = name.substr(at + 2);
-  }
-  bool start = true;
-  for (char& c : name) {
-    if (c == '-' || c == '_' || c == ' ') {
-      c = ' ', start = true;
-    } else {
-      if (start && c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
-      start = false;
-    }
   }
   return name;
 }
@@ -64,6 +56,19 @@ void check_attention_scale(const RawConfig& r) {
     fail(ErrorCode::unsupported, "{}: its query_pre_attn_scalar cannot be said in a GGUF, which takes {}; use the folder as it is", r.source, per_head);
 }
 
+void add_name(const Source& source, GgufWriter& out) {
+  const std::string name = repository_name(source.checkpoint->path());
+  const ModelId id = parse_model_id(name, parameters_of(source.tensors));
+  out.add("general.name", title_of(name));
+  const auto add = [&out](const char* key, const std::string& value) {
+    if (!value.empty()) out.add(key, value);
+  };
+  add("general.version", id.version);
+  add("general.finetune", id.finetune);
+  add("general.basename", id.basename);
+  add("general.size_label", id.size_label.empty() ? size_label_of(source.tensors) : id.size_label);
+}
+
 void add_gemma4(const RawConfig& r, Keys& k) {
   k.number("attention.shared_kv_layers", r.num_kv_shared_layers);
   k.number("embedding_length_per_layer_input", r.hidden_size_per_layer_input);
@@ -93,7 +98,7 @@ void write_folder_keys(const Source& source, int32_t file_type, GgufWriter& out)
   if (r.top_k >= 0) out.add("general.sampling.top_k", static_cast<int32_t>(r.top_k));
   if (r.top_p >= 0) out.add("general.sampling.top_p", static_cast<float>(r.top_p));
   if (r.temperature >= 0) out.add("general.sampling.temp", static_cast<float>(r.temperature));
-  out.add("general.name", readable_name(source.checkpoint->path()));
+  add_name(source, out);
   Keys k(out, r.architecture);
   k.number("block_count", r.num_hidden_layers);
   k.number("context_length", r.max_position_embeddings);

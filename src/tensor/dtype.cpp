@@ -33,6 +33,7 @@ std::optional<DType> dtype_from_ggml(int64_t id) {
 }
 
 std::optional<DType> dtype_from_safetensors(std::string_view name) {
+  if (name == "F8_E8M0") return DType::u8;  // scales of MXFP4, a byte that others write as U8
   for (int i = 0; i < kNumDTypes; ++i)
     if (!kInfo[static_cast<size_t>(i)].st_name.empty() && kInfo[static_cast<size_t>(i)].st_name == name) return static_cast<DType>(i);
   return std::nullopt;

@@ -41,10 +41,10 @@ struct DTypeInfo {
   std::string_view st_name;  // name in a safetensors header, empty if it has none
 };
 
-const DTypeInfo& info(DType t);                    // total: every enumerator has an entry
-std::optional<DType> dtype_from_ggml(int64_t id);  // empty: not a type Carat reads
-std::optional<DType> dtype_from_safetensors(std::string_view name);
-std::string_view ggml_type_name(int64_t id);  // also names types that Carat does not read ("IQ2_XS"); "?" if unknown
+const DTypeInfo& info(DType t);                                      // total: every enumerator has an entry
+std::optional<DType> dtype_from_ggml(int64_t id);                    // empty: not a type Carat reads
+std::optional<DType> dtype_from_safetensors(std::string_view name);  // F8_E8M0 is u8
+std::string_view ggml_type_name(int64_t id);                         // also names types that Carat does not read ("IQ2_XS"); "?" if unknown
 
 inline bool is_float(DType t) { return t == DType::f32 || t == DType::f16 || t == DType::bf16; }
 inline bool is_quantised(DType t) { return t >= DType::q4_0; }

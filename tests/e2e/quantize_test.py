@@ -3,6 +3,7 @@ import json
 import math
 import os
 import random
+import resource
 import shutil
 import signal
 import stat
@@ -11,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from program import PROGRAM, TINY_E2B, TINY_GEMMA3, ProgramTest, carat, environment, golden, real_model
+from program import PROGRAM, TIMEOUT, TINY_E2B, TINY_GEMMA3, ProgramTest, carat, environment, golden, real_model
 
 TEXT = " ".join(f"The {a} {b} of the {c} was seen {d} times." for a in ("old", "red", "small") for b in ("house", "river", "book")
                 for c in ("town", "king", "north") for d in ("two", "many", "no"))
@@ -205,12 +206,51 @@ class Quantize(ProgramTest):
                 self.assertEqual(status, 130)
         self.assertGreater(ended, 2)
 
-    def test_a_disk_that_is_too_small(self):
+    def small_disk(self, size):
         small = self.folder / "small"
         small.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", small], capture_output=True, check=False).returncode != 0:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", small], capture_output=True, check=False).returncode != 0:
             self.skipTest("a small file system cannot be mounted here (it wants root)")
         self.addCleanup(subprocess.run, ["umount", small], check=True)
+        return small
+
+    def failed_writing(self, process, out):
+        """One line that says what could not be written; nothing but that."""
+        stdout, stderr = process.communicate(timeout=TIMEOUT)
+        self.assertEqual((process.returncode, stdout), (1, b""), stderr)
+        lines = [line for line in stderr.decode().splitlines() if not line.startswith("carat: warning: the model is quantised already")]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(lines[0], rf"\Acarat: error: {out}: writing failed \([^)]+\); free some space")
+
+    def test_a_limit_on_the_size_of_files(self):
+        self.quantize(TINY_GEMMA3, "--type", "q8_0")
+        old, there = self.out.read_bytes(), set(os.listdir(self.folder))
+        whole = self.quantize(TINY_GEMMA3, "--type", "f32", "--dry-run")["bytes"]["after"]
+        for limit in (1000, whole // 2, whole - 1):   # in the header, in a tensor, in the last one
+            with self.subTest(limit=limit):
+                process = subprocess.Popen([PROGRAM, "quantize", TINY_GEMMA3, self.out, "--type", "f32"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                           preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+                self.failed_writing(process, self.out)
+                self.assertEqual(set(os.listdir(self.folder)), there, "nothing is left over")
+                self.assertEqual(self.out.read_bytes(), old, "the old file is as it was")
+
+    def test_a_disk_that_fills_up_meanwhile(self):
+        model, small = real_model(), self.small_disk("400m")
+        process = subprocess.Popen([PROGRAM, "quantize", model, small / "out.gguf", "--type", "iq4_xs", "--threads", "1"], env=environment(), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        while process.poll() is None and shutil.disk_usage(small).used < 1 << 20:   # until it writes
+            time.sleep(0.002)
+        with open(small / "other", "wb", buffering=0) as other:
+            try:
+                while True:
+                    other.write(bytes(1 << 20))
+            except OSError:
+                pass
+        self.failed_writing(process, small / "out.gguf")
+        self.assertEqual(os.listdir(small), ["other"])
+
+    def test_a_disk_that_is_too_small(self):
+        small = self.small_disk("300k")
         line = self.refused(1, "quantize", TINY_GEMMA3, small / "out.gguf", "--type", "f32")
         self.assertIn("room", line)
         self.assertEqual(os.listdir(small), [])

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/thread_pool.h"
 #include "engine/exp64.h"
 
 namespace carat {
@@ -132,6 +133,45 @@ TEST(Sampler, AgreesWithTheDefinitionForAllParameters) {
     ASSERT_EQ(got, expected.id) << "round " << i << " vocab " << vocab << " T " << p.temperature << " k " << p.top_k << " p " << p.top_p << " min " << p.min_p;
   }
   EXPECT_GT(compared, 5000);
+}
+
+// Rows of several chunks, flat enough for long walks: the same choices as the definition's, and the same bits on any number of threads.
+TEST(Sampler, LongRowsAreSharedOverThreads) {
+  constexpr int32_t kVocab = 20011;
+  ThreadPool two(2), five(5);
+  const auto on = [](ThreadPool& pool) {
+    return ForEach([&pool](int64_t n, const std::function<void(int64_t)>& fn) {
+      pool.parallel_for(n, 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) fn(i);
+      });
+    });
+  };
+  Sampler alone(kVocab), others[] = {Sampler(kVocab, on(two)), Sampler(kVocab, on(five))};
+  int compared = 0, deep = 0;
+  for (uint64_t i = 0; i < 150; ++i) {
+    const double spread[] = {0.0, 0.5, 3, 8};
+    std::vector<float> row = random_row(i, kVocab, spread[i % 4], i % 3 == 0 ? 6 : 0);
+    for (size_t j = 0; i % 5 == 0 && j < row.size(); j += 7) row[j] = -kInf;
+    SamplingParams p;
+    const float temperatures[] = {0.7f, 1, 40}, tops[] = {1, 0.95f, 0.6f, 0.999999f}, mins[] = {0, 0, 0.3f, 1e-6f, 1};
+    p.temperature = temperatures[i / 4 % 3], p.top_p = tops[i / 7 % 4], p.min_p = mins[i / 11 % 5], p.top_k = i % 13 == 0 ? 5000 : 0;
+    const Naive expected = naive_sample(row, p, nullptr, i, 3);
+    const int32_t got = alone.sample(row.data(), p, nullptr, i, 3);
+    if (!expected.close) {
+      ++compared;
+      ASSERT_EQ(got, expected.id) << "round " << i;
+    }
+    const TokenLogprob logprob = alone.logprob(row.data(), got, 20);
+    deep += std::count_if(row.begin(), row.end(), [&](float x) { return x > row[static_cast<size_t>(got)]; }) > 512;
+    for (Sampler& other : others) {
+      ASSERT_EQ(other.sample(row.data(), p, nullptr, i, 3), got) << "round " << i;
+      const TokenLogprob same = other.logprob(row.data(), got, 20);
+      ASSERT_EQ(std::memcmp(&same.logprob, &logprob.logprob, sizeof(float)), 0) << "round " << i;
+      ASSERT_EQ(same.top, logprob.top) << "round " << i;
+    }
+  }
+  EXPECT_GT(compared, 100);
+  EXPECT_GT(deep, 30);
 }
 
 TEST(Sampler, GreedyTiesGoToTheLowestId) {

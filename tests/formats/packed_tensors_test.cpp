@@ -187,6 +187,29 @@ TEST_F(PackedHostile, Floats) {
   refused(mxfp4(), [](Parts& p) { p["x.weight_scale"].shape = {4, 1}; }, "weight_packed needs [2, 2]");
 }
 
+// Writers disagree about the name of the byte that is an exponent.
+TEST_F(PackedHostile, ScalesTypedAsExponents) {
+  Parts named = mxfp4();
+  named["x.weight_scale"].data = "\x7E\x7F\x80\x85";
+  const auto values = [&] {
+    folder_.put("m.safetensors", file_of(named));
+    const auto c = Checkpoint::open(folder_ / "m.safetensors");
+    EXPECT_EQ(c->at("x.weight").dtype, DType::mxfp4);
+    return c->at("x.weight").to_f32();
+  };
+  const std::vector<float> plain = values();
+  ASSERT_EQ(plain.size(), 128u);
+  EXPECT_EQ(plain[96], plain[32] * 64);  // 2^6 between the second scale and the last
+  named["x.weight_scale"].dtype = "F8_E8M0";
+  EXPECT_EQ(values(), plain);
+  refused(named, [](Parts& p) { p["x.weight_scale"].data[3] = '\xFF'; }, "not a number");
+  Parts both = named;  // as ModelOpt names them
+  both["x.weight"] = both["x.weight_packed"], both.erase("x.weight_packed");
+  EXPECT_EQ(outcome(both), "no error");
+  both["x.weight_scale_2"] = f32({}, {0.5f});
+  unread(both, "another factor");
+}
+
 TEST_F(PackedHostile, Experts) {
   Parts good;
   for (const char* e : {"0", "1"}) good[fmt::format("l.experts.{}.up_proj.weight", e)] = f32({2, 2}, {1, 2, 3, 4});

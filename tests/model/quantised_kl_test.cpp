@@ -6,19 +6,11 @@
 #include <iostream>
 
 #include "support/golden.h"
+#include "support/kl.h"
 #include "support/single_sequence.h"
 
 namespace carat {
 namespace {
-
-double kl(const float* want_log_p, const float* logits, int64_t n) {
-  const double largest = *std::max_element(logits, logits + n);
-  double sum = 0, out = 0;
-  for (int64_t i = 0; i < n; ++i) sum += std::exp(logits[i] - largest);
-  const double norm = largest + std::log(sum);
-  for (int64_t i = 0; i < n; ++i) out += std::exp(double{want_log_p[i]}) * (want_log_p[i] - (logits[i] - norm));
-  return out;
-}
 
 struct Statistics {
   double mean = 0, standard_error = 0;
@@ -48,7 +40,7 @@ TEST(QuantisedKl, NoLargerThanLlamaCpp) {
       test::SingleSequence sequence(*loaded, *ops, DType::f32, static_cast<int32_t>(c.ids.size()));
       Tensor logits = sequence.run(c.ids);
       for (int64_t r = 0; r < logits.rows; ++r) {
-        ours.push_back(kl(&want[static_cast<size_t>(r * logits.cols)], logits.row(r), logits.cols));
+        ours.push_back(test::kl(&want[static_cast<size_t>(r * logits.cols)], test::log_softmax(logits.row(r), logits.cols)));
         difference.push_back(ours.back() - llama[static_cast<size_t>(r)]);
       }
     }

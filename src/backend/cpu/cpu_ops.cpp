@@ -77,6 +77,12 @@ Tensor CpuOps::head_norm_rope(Tensor x, const float* weight, float eps, const Ro
   return turn(x, weight, eps, spec, head_dim, positions);
 }
 
+void CpuOps::for_each(int64_t n, const std::function<void(int64_t i)>& fn) {
+  parallel(n, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) fn(i);
+  });
+}
+
 template <typename Fn>
 void CpuOps::for_rows_that_may_fail(int64_t rows, int64_t floats, Fn&& fn) {
   std::mutex mutex;

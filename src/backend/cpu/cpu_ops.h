@@ -29,6 +29,7 @@ class CpuOps final : public Ops {
 
   Tensor empty(int64_t rows, int64_t cols) override { return arena_.tensor(rows, cols); }
   Tensor embed(const Linear& table, std::span<const int32_t> ids, float scale) override;  // cpu_linear.cpp
+  void for_each(int64_t n, const std::function<void(int64_t i)>& fn) override;
   Tensor make_rows(int64_t rows, int64_t cols, const std::function<void(int64_t, float*)>& fill) override;
   Tensor linear(Tensor x, const Linear& w) override;  // cpu_linear.cpp
   std::array<Tensor, 3> linears(Tensor x, const Linear& a, const Linear& b, const Linear& c) override;
