@@ -111,10 +111,12 @@ class Ops {
 };
 
 struct CpuOptions {
-  int num_threads = 0;   // 0: default_num_threads()
-  const char* isa = "";  // "" = the best this CPU has
+  int num_threads = 0;     // 0: default_num_threads()
+  const char* isa = "";    // "" = the best this CPU has
+  bool fast_bf16 = false;  // kernels::fast_bf16_table() in its place
 };
-std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);  // fails with invalid_argument for an unknown isa, naming those there are
-std::unique_ptr<Ops> make_ref_ops();                           // plain loops in f32, no SIMD, one thread: the oracle
+// Fails with invalid_argument for an unknown isa, naming those there are; with unsupported where the CPU has no dots of bf16 and they are asked for.
+std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);
+std::unique_ptr<Ops> make_ref_ops();  // plain loops in f32, no SIMD, one thread: the oracle
 
 }  // namespace carat

@@ -40,7 +40,7 @@ int run(Options& options) {
   const MachineInfo machine = read_machine();
   result.cpu = machine.cpu;
   result.threads = plain ? 1 : bench.model.threads > 0 ? bench.model.threads : default_num_threads();
-  const kernels::KernelTable& table = *kernels::find_table(plain ? "scalar" : bench.model.isa.c_str());
+  const kernels::KernelTable& table = bench.model.fast_bf16 ? *kernels::fast_bf16_table() : *kernels::find_table(plain ? "scalar" : bench.model.isa.c_str());
   result.isa = plain ? "ref" : table.name;
   RooflineMeter meter(table, result.threads, machine.memory_available);
   result.prefill = measure_prefill(session, bench, meter);

@@ -67,20 +67,25 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->type_name("TYPE")
       ->capture_default_str()
       ->group(kGroup);
-  app.add_option("--isa", options.isa, fmt::format("instruction set: {}; default: the best this CPU has", kernels::built_tables()))
-      ->check(CLI::Validator(
-          [](std::string& text) -> std::string {
-            const std::string known = std::string(" ") + kernels::built_tables() + " ";
-            return known.find(" " + text + " ") != std::string::npos ? std::string()
-                                                                     : fmt::format("{} is none of{}", terminal_safe(text), known.substr(0, known.size() - 1));
-          },
-          isa_choices()))
-      ->type_name("NAME")
-      ->group(kGroup);
-  app.add_option("--backend", options.backend, "cpu, or ref: plain loops, slow, what the other is held against")
-      ->check(CLI::IsMember({"cpu", "ref"}))
-      ->type_name("NAME")
-      ->capture_default_str()
+  CLI::Option* const isa = app.add_option("--isa", options.isa, fmt::format("instruction set: {}; default: the best this CPU has", kernels::built_tables()))
+                               ->check(CLI::Validator(
+                                   [](std::string& text) -> std::string {
+                                     const std::string known = std::string(" ") + kernels::built_tables() + " ";
+                                     return known.find(" " + text + " ") != std::string::npos
+                                                ? std::string()
+                                                : fmt::format("{} is none of{}", terminal_safe(text), known.substr(0, known.size() - 1));
+                                   },
+                                   isa_choices()))
+                               ->type_name("NAME")
+                               ->group(kGroup);
+  CLI::Option* const backend = app.add_option("--backend", options.backend, "cpu, or ref: plain loops, slow, what the other is held against")
+                                   ->check(CLI::IsMember({"cpu", "ref"}))
+                                   ->type_name("NAME")
+                                   ->capture_default_str()
+                                   ->group(kGroup);
+  app.add_flag("--fast-bf16", options.fast_bf16, "BF16 weights by the CPU's dots of bf16: faster prompts, coarser results; needs AVX-512 BF16")
+      ->excludes(isa)
+      ->excludes(backend)
       ->group(kGroup);
   app.add_option("--mem-limit", options.mem_limit, "memory this process may use, 2G for example; default: what the machine or its cgroup has")
       ->check(CLI::Validator(
@@ -117,6 +122,7 @@ LoadOptions load_options(const ModelOptions& options, const EngineOptions& engin
   LoadOptions load;
   load.num_threads = options.threads;
   load.isa = options.isa;
+  load.fast_bf16 = options.fast_bf16;
   load.ref_backend = options.backend == "ref";
   load.engine = engine;
   return load;

@@ -20,6 +20,7 @@ struct ModelOptions {
   int32_t ctx = 0;  // 0: the most that fits, at most the model's own
   std::string kv = "f16";
   std::string isa;  // empty: the best this CPU has
+  bool fast_bf16 = false;
   std::string backend = "cpu";
   std::string mem_limit;  // bytes with an optional K, M, G (times 1024); empty: what the machine or its cgroup has
 };

@@ -42,6 +42,7 @@ struct LoadOptions {
   int num_threads = 0;
   std::string isa;           // "" = best
   bool ref_backend = false;  // the plain f32 oracle
+  bool fast_bf16 = false;    // bf16 weights by the CPU's dots of bf16 (docs/numerics.md); isa is then left empty, ref_backend false
   std::function<void(uint64_t, uint64_t)> progress;
   // The engine that is to be made: what cannot fit is refused, with exhausted, before a byte of weights is read.
   std::optional<EngineOptions> engine;

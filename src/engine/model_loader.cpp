@@ -35,7 +35,7 @@ struct Prepared {
     if (options.ref_backend) {
       loaded->ops = make_ref_ops();
     } else {
-      loaded->ops = make_cpu_ops({.num_threads = options.num_threads, .isa = options.isa.c_str()});
+      loaded->ops = make_cpu_ops({.num_threads = options.num_threads, .isa = options.isa.c_str(), .fast_bf16 = options.fast_bf16});
     }
     if (options.engine) engine = *options.engine;
   }

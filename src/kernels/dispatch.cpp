@@ -27,6 +27,12 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512cd") != 0;
 }
 bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni") != 0; }
+bool has_avx512_bf16() { return has_avx512_vnni() && __builtin_cpu_supports("avx512bf16") != 0; }
+
+void matmul_dense_fast_bf16(const DenseMatmul& a) {
+  if (a.dtype == DType::bf16) return matmul_bf16_avx512(a);
+  avx512_vnni_table()->matmul_dense(a);
+}
 #endif
 #if defined(__aarch64__)
 bool has_dotprod() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 && (getauxval(AT_HWCAP) & HWCAP_ASIMDHP) != 0; }
@@ -63,6 +69,19 @@ const KernelTable* find_table(const char* name) {
   if (name == nullptr || *name == '\0') return list.tables[list.count - 1];
   for (int i = 0; i < list.count; ++i)
     if (std::strcmp(list.tables[i]->name, name) == 0) return list.tables[i];
+  return nullptr;
+}
+
+const KernelTable* fast_bf16_table() {
+#if defined(__x86_64__)
+  static const KernelTable kTable = [] {
+    KernelTable t = *avx512_vnni_table();
+    t.name = "avx512_bf16";
+    t.matmul_dense = matmul_dense_fast_bf16;
+    return t;
+  }();
+  if (has_avx512_bf16()) return &kTable;
+#endif
   return nullptr;
 }
 

@@ -187,6 +187,10 @@ struct TableList {
 TableList available_tables();
 // The best table, or the one named ("avx2"); empty name = best. Null if the name is unknown or the CPU lacks it.
 const KernelTable* find_table(const char* name);
+// The best table with another matmul_dense for bf16 panels: activations are rounded to bf16 (nearest even) and pairs of k are multiplied by the CPU's own dots of
+// bf16, which take subnormals for 0. Not the bits of `scalar`, but a row's are still its own: the same however many rows, panels or threads compute with it.
+// Null where the CPU lacks AVX-512 BF16. It is in no list above: one asks for it.
+const KernelTable* fast_bf16_table();
 // All names built into this program, also those this CPU cannot run (for messages), space separated.
 const char* built_tables();
 

@@ -10,7 +10,10 @@
 namespace carat {
 
 std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options) {
-  const kernels::KernelTable* table = kernels::find_table(options.isa);
+  const kernels::KernelTable* table = options.fast_bf16 ? kernels::fast_bf16_table() : kernels::find_table(options.isa);
+  if (!table && options.fast_bf16) {
+    fail(ErrorCode::unsupported, "this CPU has no AVX-512 BF16, --fast-bf16, leave the option out: BF16 weights are then multiplied in f32");
+  }
   if (!table) {
     std::string usable;
     const kernels::TableList list = kernels::available_tables();
