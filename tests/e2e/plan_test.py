@@ -74,8 +74,8 @@ class Plan(ProgramTest):
             plan = self.plan(TINY_E2B, *(word for key, each in arguments.items() for word in (f"--{key}", each)), "--mem-limit", limit)
             self.assertTrue(plan["fits"], (option, value))
         # Steps become smaller before anything is refused.
-        self.assertLess(self.plan(TINY_E2B, "--mem-limit", "18M")["step_rows"], most["step_rows"])
-        self.ok("run", TINY_E2B, "x", "--raw", "-n", 1, "--mem-limit", "18M")
+        self.assertLess(self.plan(TINY_E2B, "--mem-limit", "14M")["step_rows"], most["step_rows"])
+        self.ok("run", TINY_E2B, "x", "--raw", "-n", 1, "--mem-limit", "14M")
         small = self.refused(1, "run", TINY_E2B, "x", "--raw", "--mem-limit", "1M")
         self.assertIn("weights", small)
 
@@ -90,7 +90,7 @@ class Plan(ProgramTest):
         for kibibytes in (32_000, 64_000, 200_000):   # not enough for the stacks of 64 threads
             line = self.limited(kibibytes, "plan", TINY_GEMMA3, "--threads", 64)
             self.assertIn("--threads", line)
-        self.assertIn("--parallel", self.limited(100_000, "plan", TINY_GEMMA3, "--parallel", 4096, "--ctx", 64))
+        self.assertIn("--parallel", self.limited(60_000, "plan", TINY_GEMMA3, "--parallel", 4096, "--ctx", 64))
 
     def limited(self, kibibytes, *arguments):
         command = ["bash", "-c", f'ulimit -v {kibibytes}; exec "$@"', "bash", PROGRAM, *map(str, arguments)]
