@@ -128,14 +128,14 @@ struct AttendSplit {
   const int32_t* hi = nullptr;      // [rows]
   int32_t split = 0;                // positions [256 split, 256 split + 256)
   // Tile t of the split (t in 0..7) covers positions 256 split + 32 t ... + 31. Null where no row sees anything.
-  const std::byte* const* k_tiles = nullptr;  // [8] -> K [head_dim][32] (one tensor: n)
-  const std::byte* const* v_tiles = nullptr;  // [8] -> V [32][head_dim] (one tensor: unused)
+  const std::byte* const* k_tiles = nullptr;       // [8] -> K [head_dim][32] (one tensor: n)
+  const std::byte* const* v_tiles = nullptr;       // [8] -> V [32][head_dim] (one tensor: unused)
   const std::byte* const* next_k_tiles = nullptr;  // [8] of the split that the same thread computes next, to be fetched meanwhile; null where there is none
   const OneTensor* one = nullptr;                  // null for ordinary layers
-  float* m = nullptr;                         // [rows]
-  float* l = nullptr;                         // [rows]
-  float* const* o = nullptr;                  // [rows] -> [head_dim]
-  float* scratch = nullptr;                   // attend_scratch_floats(rows, head_dim, kv_dtype)
+  float* m = nullptr;                              // [rows]
+  float* l = nullptr;                              // [rows]
+  float* const* o = nullptr;                       // [rows] -> [head_dim]
+  float* scratch = nullptr;                        // attend_scratch_floats(rows, head_dim, kv_dtype)
 };
 // Scratch of one attend_split call, in floats.
 int64_t attend_scratch_floats(int64_t rows, int64_t head_dim, DType kv_dtype);
