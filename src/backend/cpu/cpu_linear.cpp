@@ -190,14 +190,17 @@ std::array<Tensor, 3> CpuOps::linears(Tensor x, const Linear& a, const Linear& b
 // The middle of the network is wider than all else. It is made a block at a time, some rows of some outputs of gate and up, and rounded for the next matrix while it is
 // in the cache: neither product is ever whole in memory.
 Tensor CpuOps::gated_mlp(Tensor x, const GatedMlp& mlp) {
-  constexpr int64_t kBlockRows = 120, kBlockFloats = kBlockRows * kernels::kTileK;
+  constexpr int64_t kBlockRows = 120, kTileRows = 12, kBlockFloats = kBlockRows * kernels::kTileK;  // rows as the kernels take them
   const int64_t width = mlp.gate.out, threads = pool_.num_threads();
-  const int64_t row_blocks = std::max<int64_t>(1, (x.rows + kBlockRows - 1) / kBlockRows), block_rows = (x.rows + row_blocks - 1) / row_blocks;
+  const int64_t row_blocks = std::max<int64_t>(1, (x.rows + kBlockRows - 1) / kBlockRows);
+  const int64_t share = (x.rows + row_blocks - 1) / row_blocks, block_rows = row_blocks == 1 ? share : (share + kTileRows - 1) / kTileRows * kTileRows;
   // Fewer rows, wider blocks: weights are best read in long runs, four for each thread.
   const auto whole_tiles = [](int64_t n) { return (n + kernels::kTileK - 1) / kernels::kTileK * kernels::kTileK; };
   const int64_t block_columns =
-      std::clamp(whole_tiles(width / (4 * threads)), kernels::kTileK + int64_t{0}, whole_tiles(kBlockFloats / std::max<int64_t>(1, block_rows)));
+      std::clamp(whole_tiles(width / (4 * threads)), int64_t{kernels::kTileK}, whole_tiles(kBlockFloats / std::max<int64_t>(1, block_rows)));
   const int64_t column_blocks = (width + block_columns - 1) / block_columns;
+  if (x.rows == 0 || column_blocks * row_blocks < 2 * threads)
+    return Ops::gated_mlp(x, mlp);  // a block is at least a tile wide: so many threads want smaller pieces
 
   const bool rounds = is_quantised(mlp.down.dtype);
   Tensor h{nullptr, x.rows, width};
@@ -216,6 +219,7 @@ Tensor CpuOps::gated_mlp(Tensor x, const GatedMlp& mlp) {
     for (int64_t j = begin; j < end; ++j) {
       const int64_t column = j / row_blocks * block_columns, columns = std::min(block_columns, width - column);
       const int64_t row = j % row_blocks * block_rows, rows = std::min(block_rows, x.rows - row);
+      if (rows <= 0) continue;
       const Tensor in{x.row(row), rows, x.cols};
       const Tensor gate{scratch + int64_t{worker} * 2 * block_rows * block_columns, rows, block_columns};
       const Tensor up{gate.data + block_rows * block_columns, rows, block_columns};
