@@ -75,6 +75,23 @@ TEST(FastBf16, ARowDependsOnNeitherItsNeighboursNorTheCutOfPanels) {
       for (int64_t j = panel * kLanes; j < std::min(n, (panel + 1) * kLanes); ++j)
         ASSERT_EQ(one[static_cast<size_t>(r * (n + 3) + j)], together[static_cast<size_t>(r * (n + 3) + j)]) << "panel " << panel;
   }
+  // The last panels into a block of their own, which begins with their first output.
+  const int64_t column = 4 * kLanes, columns = n - column;
+  std::vector<float> block(static_cast<size_t>(rows * columns));
+  fast_bf16_table()->matmul_dense({.dtype = DType::bf16,
+                                   .panels = p.bytes.data(),
+                                   .n = n,
+                                   .panel_begin = 4,
+                                   .panel_end = p.count,
+                                   .x = x.data(),
+                                   .ldx = k,
+                                   .rows = rows,
+                                   .k = k,
+                                   .out = block.data(),
+                                   .ldo = columns,
+                                   .column0 = column});
+  for (int64_t r = 0; r < rows; ++r)
+    ASSERT_EQ(std::memcmp(block.data() + r * columns, together.data() + r * (n + 3) + column, static_cast<size_t>(columns) * sizeof(float)), 0) << "row " << r;
 }
 
 TEST(FastBf16, OtherTypesAreMultipliedExactlyAsBefore) {

@@ -197,6 +197,21 @@ TEST_P(MatmulQuantTypes, PanelsMayBeSplitBetweenCalls) {
       c.table->matmul_quant(
           {.dtype = type, .panels = p.bytes.data(), .n = n, .panel_begin = begin, .panel_end = end, .x = x.view, .out = got.data(), .ldo = n + 3});
     ASSERT_TRUE(same_bits(want, got)) << c.how;
+    // Panels 3 to 7 into a block of their own, which begins with their first output.
+    const int64_t column = 3 * kLanes, columns = n - column;
+    std::vector<float> block(static_cast<size_t>(rows * columns), kSentinel);
+    c.table->matmul_quant({.dtype = type,
+                           .panels = p.bytes.data(),
+                           .n = n,
+                           .panel_begin = 3,
+                           .panel_end = 7,
+                           .x = x.view,
+                           .out = block.data(),
+                           .ldo = columns,
+                           .column0 = column});
+    for (int64_t r = 0; r < rows; ++r)
+      ASSERT_EQ(std::memcmp(block.data() + r * columns, want.data() + r * (n + 3) + column, static_cast<size_t>(columns) * sizeof(float)), 0)
+          << c.how << " row " << r;
   }
 }
 
@@ -249,6 +264,33 @@ TEST(MatmulDense, ScalarAgreesWithDoublesAndEveryTableWithScalar) {
           ASSERT_TRUE(same_bits(want, multiply_dense(*c.table, type, p, n, x, ldx, rows, k)))
               << c.how << " " << info(type).name << " k=" << k << " n=" << n << " rows=" << rows;
       }
+}
+
+TEST(MatmulDense, ABlockOfOutputsMayStandByItself) {
+  std::mt19937 rng(10);
+  const int64_t k = 33, n = 75, rows = 9, column = 2 * kLanes, columns = n - column;
+  for (const DType type : kDenseTypes) {
+    const Panels p = pack(type, make_rows(type, n, k, rng), n, k);
+    const auto x = random_floats(rows * k, rng);
+    for (const Candidate& c : candidates()) {
+      const auto whole = multiply_dense(*c.table, type, p, n, x, k, rows, k);
+      std::vector<float> block(static_cast<size_t>(rows * columns), kSentinel);
+      c.table->matmul_dense({.dtype = type,
+                             .panels = p.bytes.data(),
+                             .n = n,
+                             .panel_begin = 2,
+                             .panel_end = p.count,
+                             .x = x.data(),
+                             .ldx = k,
+                             .rows = rows,
+                             .k = k,
+                             .out = block.data(),
+                             .ldo = columns,
+                             .column0 = column});
+      for (int64_t r = 0; r < rows; ++r)
+        ASSERT_EQ(std::memcmp(block.data() + r * columns, whole.data() + r * (n + 3) + column, static_cast<size_t>(columns) * sizeof(float)), 0) << c.how;
+    }
+  }
 }
 
 TEST(MatmulDense, ARowDoesNotDependOnItsNeighbours) {

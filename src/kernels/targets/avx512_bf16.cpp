@@ -43,7 +43,7 @@ template <int R, int P>
 [[gnu::noinline]] void tile(const DenseMatmul& a, const Block& b, int64_t panel, int64_t row) {
   const int64_t panel_size = a.k * kLanes * 2;
   const std::byte* w = a.panels + panel * panel_size + b.k0 * kLanes * 2;
-  float* out = a.out + (b.row0 + row) * a.ldo + panel * kLanes;
+  float* out = a.out + (b.row0 + row) * a.ldo + panel * kLanes - a.column0;
   __m512 sum[R][P];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
