@@ -4,15 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <initializer_list>
 #include <optional>
-#include <regex>
 #include <sstream>
 #include <vector>
 
 namespace carat::quant {
 namespace {
 
-constexpr size_t kLongestName = 255;  // of a file system; expressions are matched on the stack
+constexpr size_t kLongestName = 255;  // of a file system
 
 enum class Kind { none, version, type, size, finetune };
 
@@ -27,7 +28,80 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-bool matches(const std::string& text, const char* expression) { return std::regex_match(text, std::regex(expression, std::regex::icase)); }
+// A part of a name, read from the left; the case of letters does not count.
+class Reader {
+ public:
+  explicit Reader(std::string_view text) : text_(text) {}
+  bool at_end() const { return at_ == text_.size(); }
+  bool take(std::string_view word) {
+    if (text_.size() - at_ < word.size() ||
+        !std::equal(word.begin(), word.end(), text_.begin() + static_cast<ptrdiff_t>(at_), [](char a, char b) { return a == lower(b); }))
+      return false;
+    at_ += word.size();
+    return true;
+  }
+  bool take_one_of(std::string_view letters) {
+    return std::any_of(letters.begin(), letters.end(), [&](char c) { return take({&c, 1}); });
+  }
+  bool digit() { return take_one_of("0123456789"); }
+  bool digits() {
+    const size_t from = at_;
+    while (digit()) {}
+    return at_ > from;
+  }
+  // Digits, and more of them after points.
+  bool numbers() {
+    if (!digits()) return false;
+    while (take("."))
+      if (!digits()) return false;
+    return true;
+  }
+  // Whether the whole part is one of these words.
+  bool is_one_of(std::initializer_list<std::string_view> words) {
+    return std::any_of(words.begin(), words.end(), [&](std::string_view w) { return text_.size() == w.size() && take(w); });
+  }
+
+ private:
+  std::string_view text_;
+  size_t at_ = 0;
+};
+
+// 3, 1.5, v2.0.1, iter3
+bool is_version(std::string_view text) {
+  Reader r(text);
+  if (!r.take("v")) r.take("iter");
+  return r.numbers() && r.at_end();
+}
+
+// q4_0, iq3_x_s: letters, digits and underscores one by one; fp16, bf16, f32
+bool is_type(std::string_view text) {
+  Reader r(text);
+  r.take("i");
+  if (r.take("q")) {
+    if (!r.digit()) return false;
+    while (r.take("_"))
+      if (!r.take_one_of("abcdefghijklmnopqrstuvwxyz0123456789_")) return false;
+    return r.at_end();
+  }
+  Reader f(text);
+  f.take("b");
+  if (!f.take("f")) return false;
+  f.take("p");
+  return (f.take("16") || f.take("32")) && f.at_end();
+}
+
+// 270m, 1.5b, 1_5b, 7b1, a4b, 8x7b, small
+bool is_size(std::string_view text) {
+  if (Reader(text).is_one_of({"small", "mini", "medium", "large", "xl", "xxl"})) return true;
+  Reader r(text), experts(text);
+  if (experts.digits() && experts.take("x"))
+    r = experts;
+  else
+    r.take("a");
+  if (!r.digits() || (r.take_one_of("._") && !r.digits()) || !r.take_one_of("kmbt")) return false;
+  r.digit();
+  return r.at_end();
+}
 
 // "270m" -> "270M", "7b1" -> "7.1B", "1_5b" -> "1.5B"; words stay.
 std::string spelled(std::string size) {
@@ -47,9 +121,9 @@ std::optional<double> parameters_in(const std::string& size) {
 
 // What a part is when looked at alone.
 Part read_part(std::string text, bool first, int64_t parameters) {
-  if (matches(text, R"((v|iter)?\d+(\.\d+)*)")) return {std::move(text), Kind::version};
-  if (matches(text, R"(i?q\d(_\w)*|b?fp?(16|32))")) return {std::move(text), Kind::type};
-  if (!first && matches(text, R"((a|\d+x)?\d+([._]\d+)?[kmbt]\d?|small|mini|medium|large|x?xl)")) {
+  if (is_version(text)) return {std::move(text), Kind::version};
+  if (is_type(text)) return {std::move(text), Kind::type};
+  if (!first && is_size(text)) {
     std::string size = spelled(std::move(text));
     const std::optional<double> said = parameters_in(size);
     if (parameters == 0 || !said || std::abs(*said - static_cast<double>(parameters)) <= static_cast<double>(7 * parameters / 8))
@@ -57,7 +131,7 @@ Part read_part(std::string text, bool first, int64_t parameters) {
     size.back() = lower(size.back());
     return {std::move(size), Kind::finetune};
   }
-  if (!first && matches(text, "chat|instruct|vision|lora")) return {std::move(text), Kind::finetune};
+  if (!first && Reader(text).is_one_of({"chat", "instruct", "vision", "lora"})) return {std::move(text), Kind::finetune};
   return {std::move(text)};
 }
 
@@ -137,8 +211,7 @@ std::string title_of(std::string_view name) {
   std::istringstream in(words);
   for (std::string word; in >> word;) {
     const bool lower_case = std::none_of(word.begin(), word.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
-    const bool is_version = word.size() <= kLongestName && matches(word, R"(v\d+(\.\d+)*)");
-    if (lower_case && !is_version && !is_digit(word[0])) {
+    if (lower_case && !(word[0] == 'v' && is_version(word)) && !is_digit(word[0])) {
       bool start = true;
       for (char& c : word) {
         if (start) c = upper(c);
