@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -28,7 +27,6 @@ struct Descriptor {
   ~Descriptor() {
     if (fd >= 0) ::close(fd);
   }
-  int release() { return std::exchange(fd, -1); }
 };
 
 // O_NONBLOCK: a pipe under a model's name must not hang us in open().
@@ -48,23 +46,6 @@ struct stat stat_regular(int fd, const std::string& name) {
   if (S_ISDIR(st.st_mode)) fail(ErrorCode::corrupt, "{}: is a folder, a file is needed", name);
   if (!S_ISREG(st.st_mode)) fail(ErrorCode::corrupt, "{}: is not a regular file (a device, pipe or socket)", name);
   return st;
-}
-
-void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), std::min<size_t>(bytes.size(), size_t{1} << 30));
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      fail(ErrorCode::io, "{}: writing failed ({}); free some space or check the disk", name, reason(errno));
-    }
-    bytes = bytes.subspan(static_cast<size_t>(n));
-  }
-}
-
-// A rename is durable only when its folder is on disk too. Some file systems refuse fsync on a folder: nothing to be done then.
-void sync_folder(const std::filesystem::path& folder) {
-  const Descriptor dir(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
-  if (dir.fd >= 0) ::fsync(dir.fd);
 }
 
 }  // namespace
@@ -152,29 +133,6 @@ std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes
   text.resize(have);
   if (have > max_bytes) fail(ErrorCode::exhausted, "{}: more than the {} bytes that are read", name, max_bytes);
   return text;
-}
-
-void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes, bool only_owner) {
-  static std::atomic<uint64_t> counter{0};
-  const std::string temporary = path.string() + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, only_owner ? 0600 : 0666));
-  if (file.fd < 0) {
-    const int error = errno;
-    if (error == ENOENT || error == ENOTDIR) fail(ErrorCode::not_found, "{}: its folder does not exist", path.string());
-    fail(ErrorCode::io, "{}: cannot be created ({})", temporary, reason(error));
-  }
-  try {
-    struct stat old;
-    if (!only_owner && ::stat(path.c_str(), &old) == 0 && S_ISREG(old.st_mode)) static_cast<void>(::fchmod(file.fd, old.st_mode & 07777));
-    write_all(file.fd, bytes, temporary);
-    if (::fsync(file.fd) != 0) fail(ErrorCode::io, "{}: cannot be flushed to disk ({})", temporary, reason(errno));
-    if (::close(file.release()) != 0) fail(ErrorCode::io, "{}: cannot be closed ({})", temporary, reason(errno));
-    if (::rename(temporary.c_str(), path.c_str()) != 0) fail(ErrorCode::io, "{}: cannot be put in place ({})", path.string(), reason(errno));
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  sync_folder(path.parent_path());
 }
 
 }  // namespace carat

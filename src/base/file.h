@@ -1,5 +1,5 @@
 #pragma once
-// Files: reading through a map or by position, writing so that a name never holds half a file.
+// Files that are read: through a map, by position, or whole. Writing is in output_file.h.
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -40,9 +40,5 @@ class MappedFile {
 
 // Whole text file, at most max_bytes. Fails with not_found, io, exhausted.
 std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes);
-
-// Writes beside the target, flushes to disk, renames. On failure the old file is untouched. only_owner: nobody else may read it (mode 0600); else it keeps the old
-// file's mode, a new one what the umask leaves.
-void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes, bool only_owner = false);
 
 }  // namespace carat

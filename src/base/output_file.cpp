@@ -26,16 +26,16 @@ std::string temporary_beside(const std::filesystem::path& path) {
 }
 
 // -1: this file system has no files without a name.
-int open_nameless([[maybe_unused]] const std::filesystem::path& folder, [[maybe_unused]] int access) {
+int open_nameless([[maybe_unused]] const std::filesystem::path& folder, [[maybe_unused]] int access, [[maybe_unused]] mode_t mode) {
 #ifdef O_TMPFILE
-  return ::open(folder.c_str(), O_TMPFILE | access | O_CLOEXEC, 0666);
+  return ::open(folder.c_str(), O_TMPFILE | access | O_CLOEXEC, mode);
 #else
   errno = EOPNOTSUPP;
   return -1;
 #endif
 }
 
-int create(const std::string& name, int access) { return ::open(name.c_str(), O_CREAT | O_EXCL | access | O_CLOEXEC, 0666); }
+int create(const std::string& name, int access, mode_t mode) { return ::open(name.c_str(), O_CREAT | O_EXCL | access | O_CLOEXEC, mode); }
 
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {
   while (!bytes.empty()) {
@@ -56,11 +56,12 @@ std::optional<uint64_t> free_space(const std::filesystem::path& folder) {
   return uint64_t{st.f_bavail} * uint64_t{st.f_frsize};
 }
 
-OutputFile::OutputFile(const std::filesystem::path& path) : path_(path) {
-  fd_ = open_nameless(folder_of(path), O_WRONLY);
+OutputFile::OutputFile(const std::filesystem::path& path, bool only_owner) : path_(path), only_owner_(only_owner) {
+  const mode_t mode = only_owner ? 0600 : 0666;
+  fd_ = open_nameless(folder_of(path), O_WRONLY, mode);
   if (fd_ >= 0) return;
   std::string name = temporary_beside(path);
-  fd_ = create(name, O_WRONLY);
+  fd_ = create(name, O_WRONLY, mode);
   if (fd_ < 0) {
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) fail(ErrorCode::not_found, "{}: its folder does not exist", path.string());
@@ -82,7 +83,7 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 void OutputFile::commit() {
   check(fd_ >= 0, "an output file is committed once");
   struct stat old;
-  if (::stat(path_.c_str(), &old) == 0 && S_ISREG(old.st_mode)) static_cast<void>(::fchmod(fd_, old.st_mode & 07777));
+  if (!only_owner_ && ::stat(path_.c_str(), &old) == 0 && S_ISREG(old.st_mode)) static_cast<void>(::fchmod(fd_, old.st_mode & 07777));
   if (::fsync(fd_) != 0) fail(ErrorCode::io, "{}: cannot be flushed to disk ({})", path_.string(), reason(errno));
   if (temporary_.empty()) {
     // A name that is taken cannot be linked over: through a name beside it, and from there by rename.
@@ -103,11 +104,17 @@ void OutputFile::commit() {
   }
 }
 
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes, bool only_owner) {
+  OutputFile file(path, only_owner);
+  file.write(bytes);
+  file.commit();
+}
+
 ScratchFile::ScratchFile(const std::filesystem::path& folder) : name_((folder.empty() ? std::filesystem::path(".") : folder).string()) {
-  fd_ = open_nameless(name_, O_RDWR);
+  fd_ = open_nameless(name_, O_RDWR, 0600);
   if (fd_ >= 0) return;
   const std::string name = temporary_beside(std::filesystem::path(name_) / "carat-scratch");
-  fd_ = create(name, O_RDWR);
+  fd_ = create(name, O_RDWR, 0600);
   if (fd_ < 0) fail(ErrorCode::io, "{}: no file can be created in this folder ({}); check its permissions", name_, reason(errno));
   ::unlink(name.c_str());
 }

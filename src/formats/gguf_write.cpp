@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/output_file.h"
 #include "formats/gguf.h"
 #include "formats/panel_rows.h"
 #include "tensor/pack.h"

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/output_file.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

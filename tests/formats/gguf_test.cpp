@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "base/output_file.h"
 #include "formats/checkpoint.h"
 #include "formats/gguf_write.h"
 #include "formats/temp_folder.h"

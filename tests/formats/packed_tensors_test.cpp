@@ -5,10 +5,10 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
-#include <map>
 
 #include "formats/checkpoint.h"
 #include "formats/temp_folder.h"
+#include "support/safetensors_text.h"
 #include "tensor/dequantise.h"
 
 namespace carat {
@@ -86,29 +86,8 @@ TEST(PackedTensors, ExpertsBecomeStacks) {
 }
 
 // Files made of a few tensors.
-struct Part {
-  std::string dtype;
-  std::vector<int64_t> shape;
-  std::string data;
-};
-using Parts = std::map<std::string, Part>;
-
-std::string file_of(const Parts& parts) {
-  std::string header = "{", data;
-  for (const auto& [name, part] : parts) {
-    header += fmt::format("{}\"{}\":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", header.size() > 1 ? "," : "", name, part.dtype,
-                          fmt::join(part.shape, ","), data.size(), data.size() + part.data.size());
-    data += part.data;
-  }
-  header += "}";
-  const uint64_t n = header.size();
-  return std::string(reinterpret_cast<const char*>(&n), 8) + header + data;
-}
-
-template <typename T>
-std::string bytes_of(const std::vector<T>& values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
-}
+using Part = SafetensorsPart;
+using Parts = SafetensorsParts;
 Part f32(std::vector<int64_t> shape, const std::vector<float>& values) { return {"F32", std::move(shape), bytes_of(values)}; }
 
 Parts int4() {
@@ -127,7 +106,7 @@ class PackedHostile : public testing::Test {
  protected:
   // Opens the file and reads what there is.
   std::string outcome(const Parts& parts) {
-    folder_.put("m.safetensors", file_of(parts));
+    folder_.put("m.safetensors", safetensors_text(parts));
     return error_of([&] {
       const auto c = Checkpoint::open(folder_ / "m.safetensors");
       for (const TensorInfo& t : c->tensors())
@@ -145,7 +124,7 @@ class PackedHostile : public testing::Test {
   }
   // Opens, but the matrix is not read.
   void unread(const Parts& parts, std::string_view what) {
-    folder_.put("m.safetensors", file_of(parts));
+    folder_.put("m.safetensors", safetensors_text(parts));
     const auto why = Checkpoint::open(folder_ / "m.safetensors")->why_unread("x.weight");
     ASSERT_TRUE(why.has_value()) << what;
     EXPECT_NE(why->find(what), std::string::npos) << "no '" << what << "' in: " << *why;
@@ -192,7 +171,7 @@ TEST_F(PackedHostile, ScalesTypedAsExponents) {
   Parts named = mxfp4();
   named["x.weight_scale"].data = "\x7E\x7F\x80\x85";
   const auto values = [&] {
-    folder_.put("m.safetensors", file_of(named));
+    folder_.put("m.safetensors", safetensors_text(named));
     const auto c = Checkpoint::open(folder_ / "m.safetensors");
     EXPECT_EQ(c->at("x.weight").dtype, DType::mxfp4);
     return c->at("x.weight").to_f32();
@@ -243,13 +222,13 @@ TEST_F(PackedHostile, WhatBelongsToOthersStays) {
   p["model.vision_tower.y.weight_packed"] = {"I32", {1}, "abcd"};  // a form of its own
   p["x.input_scale"] = f32({}, {1});
   p["a.self_attn.k_scale"] = f32({}, {1});
-  folder_.put("m.safetensors", file_of(p));
+  folder_.put("m.safetensors", safetensors_text(p));
   const auto c = Checkpoint::open(folder_ / "m.safetensors");
   EXPECT_EQ(c->tensors().size(), 2u);
   EXPECT_NE(c->find("x.weight"), nullptr);
   EXPECT_NE(c->find("model.vision_tower.y.weight_packed"), nullptr);
   Parts observed = {{"x.weight", f32({2}, {1, 2})}, {"x.weight_scale", f32({1}, {1})}};  // not quantised yet
-  folder_.put("m.safetensors", file_of(observed));
+  folder_.put("m.safetensors", safetensors_text(observed));
   EXPECT_EQ(Checkpoint::open(folder_ / "m.safetensors")->at("x.weight").dtype, DType::f32);
 }
 

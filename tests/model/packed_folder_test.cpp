@@ -6,39 +6,21 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
-#include <map>
 
 #include "formats/temp_folder.h"
 #include "support/golden.h"
+#include "support/safetensors_text.h"
 #include "support/single_sequence.h"
 #include "tensor/dequantise.h"
 
 namespace carat {
 namespace {
 
-struct Part {
-  std::string dtype;
-  std::vector<int64_t> shape;
-  std::string data;
-};
-using Parts = std::map<std::string, Part>;
-
-template <typename T>
-std::string bytes_of(const std::vector<T>& values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
-}
+using Parts = SafetensorsParts;
 
 void write_folder(const std::filesystem::path& folder, const Parts& parts, const std::string& config) {
   std::filesystem::create_directories(folder);
-  std::string header = "{", data;
-  for (const auto& [name, part] : parts) {
-    header += fmt::format("{}\"{}\":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", header.size() > 1 ? "," : "", name, part.dtype,
-                          fmt::join(part.shape, ","), data.size(), data.size() + part.data.size());
-    data += part.data;
-  }
-  header += "}";
-  const uint64_t n = header.size();
-  std::ofstream(folder / "model.safetensors", std::ios::binary) << std::string(reinterpret_cast<const char*>(&n), 8) << header << data;
+  std::ofstream(folder / "model.safetensors", std::ios::binary) << safetensors_text(parts);
   std::ofstream(folder / "config.json") << config;
 }
 
