@@ -88,8 +88,8 @@ TEST(Loading, WhatCannotFitIsRefusedBeforeAByteOfWeightsIsRead) {
 }
 
 TEST(Loading, StepsShrinkBeforeAContextIsRefused) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer's own memory moves while the limit is tried";
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "a sanitizer's own memory moves while the limit is tried";
 #endif
   LoadOptions load;
   load.engine = options_of(512, 1, 512, DType::f16);
