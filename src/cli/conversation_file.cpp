@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/output_file.h"
 #include "base/json.h"
+#include "base/output_file.h"
 #include "cli/console.h"
 
 namespace carat::cli {
