@@ -98,6 +98,7 @@ class Ops {
     return rope(rms_norm(x, weight, eps, head_dim), spec, head_dim, positions);
   }
   // What each layer takes of the per-layer embeddings, [T, n * width]: RMSNorm(projected * by) * weight in parts of `width`, plus the rows that fill() makes, times s.
+  // projected is used up: the result may take its place.
   virtual Tensor per_layer_inputs(Tensor projected, float by, const float* weight, float eps, int64_t width,
                                   const std::function<void(int64_t row, float* out)>& fill, float s) {
     const Tensor rows = make_rows(projected.rows, projected.cols, fill);

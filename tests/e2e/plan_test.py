@@ -59,7 +59,7 @@ class Plan(ProgramTest):
     @unittest.skipIf(SANITIZED, "a sanitizer's own memory is not in the plan")
     def test_advice_and_limits_hold(self):
         most = self.plan(TINY_E2B, "--parallel", 64)
-        limit = most["total"] - most["kv"]["total"] // 2
+        limit = most["total"] - most["kv"]["total"] * 3 // 8   # q8 saves 7 of 16: no advice stands on the edge
         tight = self.plan(TINY_E2B, "--parallel", 64, "--mem-limit", limit)
         self.assertTrue(tight["fits"])
         self.assertTrue(0 < tight["max_ctx"] < most["max_ctx"])

@@ -109,18 +109,17 @@ Tensor CpuOps::make_rows(int64_t rows, int64_t cols, const std::function<void(in
 
 Tensor CpuOps::per_layer_inputs(Tensor projected, float by, const float* weight, float eps, int64_t width, const std::function<void(int64_t, float*)>& fill,
                                 float s) {
-  Tensor out = empty(projected.rows, projected.cols);
   float* rows = arena_.array<float>(int64_t{pool_.num_threads()} * projected.cols);
   for_rows_that_may_fail(projected.rows, projected.cols * 4, [&](int64_t r, int worker) {
-    float* to = out.row(r);
+    float* to = projected.row(r);
     float* row = rows + worker * projected.cols;
     fill(r, row);
-    k_.scale(projected.row(r), by, projected.cols, to);
+    k_.scale(to, by, projected.cols, to);
     for (int64_t i = 0; i < projected.cols; i += width) k_.rms_norm(to + i, weight, eps, width, to + i);
     k_.add(to, row, projected.cols, to);
     k_.scale(to, s, projected.cols, to);
   });
-  return out;
+  return projected;
 }
 
 Tensor CpuOps::add(Tensor a, Tensor b) {
